@@ -1,0 +1,102 @@
+"""What the terminal UI, the command line and the HTTP API are written against.
+
+The runtime implements it in process, the remote client over HTTP; whoever holds one cannot tell
+which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from cody_core.schema.events import START, Entry
+from cody_core.schema.models import ModelInfo
+from cody_core.schema.requests import SubmitRequest, Submitted
+from cody_core.schema.response import Response
+from cody_core.schema.threads import ThreadChanges, ThreadDetail, ThreadPage
+
+
+class Client(Protocol):
+    """A conversation partner's counter: submit, follow, cancel, and look things up."""
+
+    async def submit(self, request: SubmitRequest) -> Submitted:
+        """Start a run and return at once; its events are read with ``follow``.
+
+        Raises:
+            ThreadNotFound: the request names a thread that does not exist.
+            UnknownProvider: no such provider is configured.
+            InvalidModel: the provider of the model cannot be told.
+            EventLogUnavailable: the log cannot take the run.
+        """
+        ...
+
+    def follow(self, run_id: str, *, after: str = START) -> AsyncIterator[Sequence[Entry]]:
+        """Yield what there is after that offset, then what comes, up to the terminal event.
+
+        A run whose log has expired is replayed from the store. Close the iterator when leaving
+        early.
+
+        Raises:
+            RunNotFound: neither log nor store knows the run.
+        """
+        ...
+
+    async def cancel(self, run_id: str, *, reason: str = "cancelled by user") -> None:
+        """Ask for the end of a run; nothing happens if it has ended. Its terminal event follows.
+
+        Raises:
+            RunNotFound: neither log nor store knows the run.
+        """
+        ...
+
+    async def run(self, run_id: str) -> Response:
+        """Return a run as far as it has come.
+
+        Raises:
+            RunNotFound: neither log nor store knows the run.
+        """
+        ...
+
+    async def threads(
+        self,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        tag: str | None = None,
+        query: str | None = None,
+    ) -> ThreadPage:
+        """List threads, newest change first; ``query`` searches titles and message text.
+
+        Raises:
+            InvalidRequest: ``cursor`` was not made by an earlier call, or ``limit`` is not
+            positive.
+        """
+        ...
+
+    async def thread(self, thread_id: str) -> ThreadDetail:
+        """Return a thread and all its runs, live ones as far as they have come.
+
+        Raises:
+            ThreadNotFound: there is no such thread.
+        """
+        ...
+
+    async def update_thread(self, thread_id: str, changes: ThreadChanges) -> None:
+        """Change what a user may change of a thread.
+
+        Raises:
+            ThreadNotFound: there is no such thread.
+        """
+        ...
+
+    async def delete_thread(self, thread_id: str) -> None:
+        """Delete a thread and its runs; runs of it that are live are cancelled.
+
+        Raises:
+            ThreadNotFound: there is no such thread.
+        """
+        ...
+
+    async def models(self) -> Sequence[ModelInfo]:
+        """Return the models of the configured providers, the default one marked."""
+        ...

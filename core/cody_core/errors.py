@@ -1,0 +1,185 @@
+"""Every exception the core raises on purpose.
+
+CodyError
+├── SettingsError                 a setting is missing or malformed
+├── InvalidRequest                the caller asked for something impossible
+│   ├── UnknownProvider
+│   └── InvalidModel
+├── NotFound
+│   ├── ThreadNotFound
+│   └── RunNotFound
+├── ProviderError                 the model's provider failed; ``retryable`` says whether waiting
+may help │   ├── ProviderAuthError         key missing, wrong or without the right │   ├──
+ProviderRateLimited │   ├── ProviderOverloaded        overloaded, or a 5xx answer │   ├──
+ProviderContextTooLong │   ├── ProviderBadRequest        any other 4xx answer │   ├──
+ProviderConnectionError │   ├── ProviderTimeout │   └── ProviderStreamBroken      the stream ended
+before the response did ├── EventLogError │   ├── EventLogUnavailable       the log's server cannot
+be reached │   └── RunClosed                 an append after the run's terminal event └── StoreError
+    ├── StoreUnavailable          busy, full, locked or unreachable: waiting may help
+    └── StoreCorrupt              the stored data cannot be read by this version
+
+A foreign exception is translated once, at the edge of the adapter that met it, with ``raise …
+from``. ``code`` is stable and goes on the wire; messages are for people and may change.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class CodyError(Exception):
+    """Base of every error the core raises on purpose."""
+
+    code: ClassVar[str] = "cody_error"
+
+    @property
+    def message(self) -> str:
+        """What failed, where, and what to do next, in one line."""
+        return str(self)
+
+
+class SettingsError(CodyError):
+    """A setting is missing or malformed; the message names it."""
+
+    code = "settings_error"
+
+
+class InvalidRequest(CodyError):
+    """The caller asked for something that cannot be done; nothing was changed."""
+
+    code = "invalid_request"
+
+
+class UnknownProvider(InvalidRequest):
+    """No provider of that name is configured."""
+
+    code = "unknown_provider"
+
+
+class InvalidModel(InvalidRequest):
+    """The model's provider cannot be inferred, or model and provider do not fit."""
+
+    code = "invalid_model"
+
+
+class NotFound(CodyError):
+    """A thread or run with that id does not exist."""
+
+    code = "not_found"
+
+
+class ThreadNotFound(NotFound):
+    """There is no such thread."""
+
+    code = "thread_not_found"
+
+
+class RunNotFound(NotFound):
+    """There is no such run, neither in the log nor in the store."""
+
+    code = "run_not_found"
+
+
+class ProviderError(CodyError):
+    """The model's provider failed.
+
+    Attributes:
+        retryable: The same request may succeed later.
+        retry_after: Seconds the provider asked us to wait, if it said.
+    """
+
+    code = "provider_error"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ProviderAuthError(ProviderError):
+    """The key is missing, wrong or lacks the right; the message names the variable."""
+
+    code = "provider_auth"
+
+
+class ProviderRateLimited(ProviderError):
+    """Too many requests or an exhausted quota."""
+
+    code = "provider_rate_limited"
+    retryable = True
+
+
+class ProviderOverloaded(ProviderError):
+    """The provider is overloaded or answered with a server error."""
+
+    code = "provider_overloaded"
+    retryable = True
+
+
+class ProviderContextTooLong(ProviderError):
+    """The conversation does not fit into the model's context window."""
+
+    code = "provider_context_too_long"
+
+
+class ProviderBadRequest(ProviderError):
+    """The provider refused the request as malformed."""
+
+    code = "provider_bad_request"
+
+
+class ProviderConnectionError(ProviderError):
+    """The provider could not be reached."""
+
+    code = "provider_connection"
+    retryable = True
+
+
+class ProviderTimeout(ProviderError):
+    """The provider did not answer in time."""
+
+    code = "provider_timeout"
+    retryable = True
+
+
+class ProviderStreamBroken(ProviderError):
+    """The stream ended, or could not be parsed, before the response was complete."""
+
+    code = "provider_stream_broken"
+    retryable = True
+
+
+class EventLogError(CodyError):
+    """The event log could not do what was asked."""
+
+    code = "event_log_error"
+
+
+class EventLogUnavailable(EventLogError):
+    """The log's server cannot be reached; the message names REDIS_URL."""
+
+    code = "event_log_unavailable"
+
+
+class RunClosed(EventLogError):
+    """The run already has its terminal event; nothing was appended."""
+
+    code = "run_closed"
+
+
+class StoreError(CodyError):
+    """The store could not do what was asked."""
+
+    code = "store_error"
+
+
+class StoreUnavailable(StoreError):
+    """The store is busy, full, locked or unreachable; waiting may help."""
+
+    code = "store_unavailable"
+
+
+class StoreCorrupt(StoreError):
+    """What is stored cannot be read by this version; the message names the file."""
+
+    code = "store_corrupt"

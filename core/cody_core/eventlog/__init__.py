@@ -1,0 +1,52 @@
+"""The event log: one append-only sequence of events per run, pulled by offset."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from cody_core.schema.events import START, Entry, Event
+
+
+class EventLog(Protocol):
+    """Appends and reads by run. Offsets look like Redis stream ids: ``milliseconds-sequence``.
+
+    The log keeps the rule that a run has exactly one terminal event: whatever comes after it is
+    refused.
+    """
+
+    async def append(self, run_id: str, events: Sequence[Event]) -> Sequence[str]:
+        """Append all events or none, and return their offsets. Cancelling it leaves either.
+
+        Raises:
+            RunClosed: the run has its terminal event already.
+            EventLogUnavailable: the log could not be reached for as long as its settings say.
+        """
+        ...
+
+    def read(
+        self, run_id: str, *, after: str = START, follow: bool = True
+    ) -> AsyncIterator[Sequence[Entry]]:
+        """Yield non-empty batches of what comes after an offset.
+
+        With ``follow`` it waits for more and ends after the terminal event, without it ends at what
+        there is. A run that does not exist yet is waited for, or empty. Close the iterator when
+        leaving early.
+
+        Raises:
+            EventLogUnavailable: the log could not be reached for as long as its settings say.
+            ValueError: ``after`` is not an offset.
+        """
+        ...
+
+    async def exists(self, run_id: str) -> bool:
+        """Tell whether the run has any event in the log."""
+        ...
+
+    async def expire(self, run_id: str, *, seconds: float) -> None:
+        """Let the log forget the run after that time. For runs that are terminal and stored."""
+        ...
+
+    async def aclose(self) -> None:
+        """Release connections and wake the readers, whose iterators end."""
+        ...

@@ -1,0 +1,1 @@
+"""The canonical shapes: items, responses, the events that carry them, and requests."""

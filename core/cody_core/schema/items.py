@@ -1,0 +1,138 @@
+"""Items: the blocks a response is made of, discriminated by ``type``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, TypeAdapter
+
+from cody_core.schema.base import JsonObject, NonEmpty, Omittable, Shape
+
+Origin: TypeAlias = Literal["user", "agent", "system"]
+ItemType: TypeAlias = Literal[
+    "message",
+    "reasoning",
+    "function_call",
+    "function_call_output",
+    "script_execution",
+    "script_execution_output",
+    "cancelled",
+    "error",
+]
+
+
+class ProviderData(Shape):
+    """Opaque data that must go back to the provider it came from, untouched, and to no other.
+
+    Anthropic's thinking signatures and OpenAI's encrypted reasoning travel here.
+    """
+
+    provider_id: NonEmpty
+    data: JsonObject
+
+
+class BaseItem(Shape):
+    """What every item carries."""
+
+    id: NonEmpty
+    origin: Origin = "agent"
+    correlation_id: Omittable[str] = None
+    """The item this one belongs to: the script of a call made by a script, for example."""
+    provider_data: Omittable[ProviderData] = None
+
+
+class Message(BaseItem):
+    """Text, from whoever ``origin`` says."""
+
+    type: Literal["message"] = "message"
+    content: str
+
+
+class Reasoning(BaseItem):
+    """The model's thinking, or the summary of it that the provider shows."""
+
+    type: Literal["reasoning"] = "reasoning"
+    content: str
+
+
+class FunctionCall(BaseItem):
+    """A call the model wants made; ``arguments`` is JSON text as the model wrote it."""
+
+    type: Literal["function_call"] = "function_call"
+    name: str
+    arguments: str
+    call_id: NonEmpty
+
+
+class FunctionCallOutput(BaseItem):
+    """What came of the call with the same ``call_id``."""
+
+    type: Literal["function_call_output"] = "function_call_output"
+    origin: Origin = "system"
+    call_id: NonEmpty
+    output: str
+    success: bool
+
+
+class ScriptExecution(BaseItem):
+    """A script the model wants run."""
+
+    type: Literal["script_execution"] = "script_execution"
+    code: str
+
+
+class ScriptExecutionOutput(BaseItem):
+    """What came of the script whose item id is ``script_id``; ``result`` is JSON text."""
+
+    type: Literal["script_execution_output"] = "script_execution_output"
+    origin: Origin = "system"
+    script_id: NonEmpty
+    result: str
+    success: bool
+    error: Omittable[str] = None
+
+
+Partial: TypeAlias = Annotated[
+    Message
+    | Reasoning
+    | FunctionCall
+    | FunctionCallOutput
+    | ScriptExecution
+    | ScriptExecutionOutput,
+    Field(discriminator="type"),
+]
+"""An item as far as it had been streamed."""
+
+
+class Cancelled(BaseItem):
+    """An item that was still open when its run was aborted; ``partial`` keeps what was streamed."""
+
+    type: Literal["cancelled"] = "cancelled"
+    reason: Omittable[str] = None
+    partial: Omittable[Partial] = None
+
+
+class ErrorItem(BaseItem):
+    """An item that failed; ``partial`` keeps what was streamed."""
+
+    type: Literal["error"] = "error"
+    code: NonEmpty
+    message: str
+    details: Omittable[JsonObject] = None
+    partial: Omittable[Partial] = None
+
+
+Item: TypeAlias = Annotated[
+    Message
+    | Reasoning
+    | FunctionCall
+    | FunctionCallOutput
+    | ScriptExecution
+    | ScriptExecutionOutput
+    | Cancelled
+    | ErrorItem,
+    Field(discriminator="type"),
+]
+
+ITEM: TypeAdapter[Item] = TypeAdapter(Item)
+"""Validates one item of any type."""

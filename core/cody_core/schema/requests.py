@@ -1,0 +1,74 @@
+"""What is asked for: by a client of the core, and by the core of a model."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, StringConstraints
+
+from cody_core.schema.base import JsonObject, NonEmpty, Omittable, Shape, Uuid
+from cody_core.schema.items import Item
+
+ReasoningEffort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+"""How hard a model thinks. Adapters map a level their API lacks to its nearest neighbour."""
+
+MAX_PROMPT_CHARACTERS = 4_000_000
+"""About a million tokens: more than any model reads."""
+
+ToolName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+"""A name that all provider APIs accept."""
+
+
+class SubmitRequest(Shape):
+    """A prompt, and how it is to be answered.
+
+    Whatever is left out comes from the thread, then from the settings. A ``run_id`` that was submitted before is not run again: submitting is idempotent.
+    """
+
+    prompt: Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARACTERS, pattern=r"\S")]
+    model: Omittable[NonEmpty] = None
+    provider_id: Omittable[NonEmpty] = None
+    thread_id: Omittable[Uuid] = None
+    run_id: Omittable[Uuid] = None
+    turn_id: Omittable[Uuid] = None
+    agent_id: Omittable[NonEmpty] = None
+    system: Omittable[str] = None
+    reasoning_effort: Omittable[ReasoningEffort] = None
+    thinking_budget: Omittable[Annotated[int, Field(ge=0)]] = None
+    """Tokens the model may think for, where the API counts them."""
+    max_output_tokens: Omittable[Annotated[int, Field(gt=0)]] = None
+
+
+class Submitted(Shape):
+    """Where to find what was submitted."""
+
+    run_id: Uuid
+    thread_id: Uuid
+    turn_id: Uuid
+
+
+class ToolSpec(Shape):
+    """What a model is told about a tool; ``parameters`` is a JSON schema of type object."""
+
+    name: ToolName
+    description: str
+    parameters: JsonObject
+
+
+class ModelRequest(Shape):
+    """One request to a model, in canonical items.
+
+    ``items`` are the whole conversation, oldest first: prompts, answers, every call followed by its
+    one output. ``response_id`` names the response that the events are for. ``cache_key`` is the
+    same for all requests of a thread, for providers that route by it.
+    """
+
+    response_id: Uuid
+    model: NonEmpty
+    items: tuple[Item, ...]
+    system: Omittable[str] = None
+    tools: tuple[ToolSpec, ...] = ()
+    reasoning_effort: Omittable[ReasoningEffort] = None
+    thinking_budget: Omittable[int] = None
+    max_output_tokens: Omittable[int] = None
+    cache_key: Omittable[str] = None

@@ -1,0 +1,245 @@
+"""Settings: one typed object, read in one place and passed in. No other module reads the
+environment.
+
+Later sources win: defaults < ``config.toml`` < ``.env`` < ``.env.local`` < environment < flags. In
+``config.toml`` settings go by their field names, in the environment by the names listed at each
+field.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+import platformdirs
+from dotenv import dotenv_values
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from pydantic_settings.exceptions import SettingsError as SourceError
+
+from cody_core.errors import SettingsError
+
+ENV_FILES = (".env", ".env.local")
+"""Read from the directory the program is started in; the second wins."""
+
+ProviderKind = Literal["openai", "openai_chat", "anthropic", "demo"]
+
+
+class ProviderSettings(BaseModel):
+    """How to reach one provider: ``[providers.NAME]`` in ``config.toml``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: ProviderKind = "openai_chat"
+    """The adapter that speaks its protocol."""
+    base_url: str | None = None
+    """Where its API begins; without it, the address its SDK knows."""
+    api_key: SecretStr | None = None
+    """Its key. Better kept in the environment: see ``api_key_env``."""
+    api_key_env: str | None = None
+    """The environment variable that holds its key."""
+    models: tuple[str, ...] = ()
+    """Models to offer that the program does not know of."""
+    timeout: float = Field(default=600.0, gt=0)
+    """Seconds between two bytes of an answer before the provider counts as gone."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Build it with ``load_settings``."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
+
+    model: str | None = Field(None, validation_alias=AliasChoices("CORE2_MODEL", "CODY_MODEL"))
+    """The model to answer with, as ``name`` or ``provider/name``."""
+    provider_id: str | None = Field(
+        None, validation_alias=AliasChoices("CORE2_PROVIDER_ID", "CODY_PROVIDER_ID")
+    )
+    """The provider of the model, where its name does not tell."""
+    system: str | None = Field(None, validation_alias="CODY_SYSTEM")
+    """The system prompt."""
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = (
+        Field(None, validation_alias="CODY_REASONING_EFFORT")
+    )
+    """How hard models think, where they can be told."""
+
+    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
+    """OpenAI's key."""
+    openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
+    """Another address for OpenAI's API."""
+    anthropic_api_key: SecretStr | None = Field(None, validation_alias="ANTHROPIC_API_KEY")
+    """Anthropic's key."""
+    anthropic_base_url: str | None = Field(None, validation_alias="ANTHROPIC_BASE_URL")
+    """Another address for Anthropic's API."""
+    providers: dict[str, ProviderSettings] = Field(
+        default_factory=dict, validation_alias="CODY_PROVIDERS"
+    )
+    """Further providers by name."""
+
+    host: str = Field("127.0.0.1", validation_alias=AliasChoices("HOST", "CODY_HOST"))
+    """The address ``cody serve`` binds."""
+    port: int = Field(4010, ge=0, le=65535, validation_alias=AliasChoices("PORT", "CODY_PORT"))
+    """The port ``cody serve`` listens on."""
+    redis_url: str | None = Field(None, validation_alias="REDIS_URL")
+    """The Redis server that holds the event log; without it the log lives in this process."""
+    convex_url: str | None = Field(None, validation_alias="CONVEX_URL")
+    """The Convex deployment that stores threads."""
+
+    home: Path = Field(
+        default_factory=lambda: platformdirs.user_data_path("cody", appauthor=False),
+        validation_alias="CODY_HOME",
+    )
+    """The directory that holds the database, logs and everything else cody keeps."""
+
+    max_iterations: int = Field(50, ge=1, validation_alias="CODY_MAX_ITERATIONS")
+    """How often one run may ask the model, tool calls answered in between."""
+    max_retries: int = Field(4, ge=0, validation_alias="CODY_MAX_RETRIES")
+    """How often a request that failed before its first token is sent again."""
+    max_output_tokens: int | None = Field(None, gt=0, validation_alias="CODY_MAX_OUTPUT_TOKENS")
+    """How long an answer may be; without it, as long as the model can."""
+    context_tokens: int | None = Field(None, gt=0, validation_alias="CODY_CONTEXT_TOKENS")
+    """How much of a thread a model is sent, where its window is not known or too dear."""
+    log_ttl: float = Field(3600.0, ge=0, validation_alias="CODY_LOG_TTL")
+    """Seconds the log keeps a run after it has ended and is stored."""
+    demo_delay: float = Field(0.015, ge=0, validation_alias="CODY_DEMO_DELAY")
+    """Seconds between two tokens of the demo provider."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put ``config.toml`` below the environment; see the module's docstring."""
+        toml = InitSettingsSource(settings_cls, _by_variable(_read_toml(config_path())))
+        return (init_settings, env_settings, dotenv_settings, toml)
+
+    @property
+    def provider_names(self) -> tuple[str, ...]:
+        """The names of all providers, built in and configured."""
+        return tuple(dict.fromkeys([*BUILT_IN_PROVIDERS, *self.providers]))
+
+    def provider(self, name: str) -> ProviderSettings | None:
+        """Return how to reach a provider, or ``None`` if there is none of that name.
+
+        What ``[providers.NAME]`` says is laid over what is built in.
+        """
+        built_in, configured = BUILT_IN_PROVIDERS.get(name), self.providers.get(name)
+        if built_in is None or configured is None:
+            chosen = configured or built_in
+        else:
+            said = {field: getattr(configured, field) for field in configured.model_fields_set}
+            chosen = built_in.model_copy(update=said)
+        if chosen is None:
+            return None
+        own = {
+            "openai": {"api_key": self.openai_api_key, "base_url": self.openai_base_url},
+            "anthropic": {"api_key": self.anthropic_api_key, "base_url": self.anthropic_base_url},
+        }.get(name, {})
+        return chosen.model_copy(update={key: value for key, value in own.items() if value})
+
+
+BUILT_IN_PROVIDERS: Mapping[str, ProviderSettings] = MappingProxyType(
+    {
+        "openai": ProviderSettings(kind="openai", api_key_env="OPENAI_API_KEY"),
+        "anthropic": ProviderSettings(kind="anthropic", api_key_env="ANTHROPIC_API_KEY"),
+        "openrouter": ProviderSettings(
+            base_url="https://openrouter.ai/api/v1", api_key_env="OPENROUTER_API_KEY"
+        ),
+        "ollama": ProviderSettings(base_url="http://127.0.0.1:11434/v1"),
+        "lmstudio": ProviderSettings(base_url="http://127.0.0.1:1234/v1"),
+        "vllm": ProviderSettings(base_url="http://127.0.0.1:8000/v1", api_key_env="VLLM_API_KEY"),
+        "llamacpp": ProviderSettings(base_url="http://127.0.0.1:8080/v1"),
+        "demo": ProviderSettings(kind="demo"),
+    }
+)
+"""Providers that need no configuration beyond a key, or a server on its usual port."""
+
+
+def config_path() -> Path:
+    """Return where ``config.toml`` is looked for: below ``XDG_CONFIG_HOME`` or ``~/.config``."""
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "cody" / "config.toml"
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Read the settings from all their sources; ``flags`` that are not ``None`` win over
+    everything.
+
+    Raises:
+        SettingsError: a source cannot be read or a value is malformed; the message names which.
+    """
+    said = {name: value for name, value in flags.items() if value is not None}
+    try:
+        settings = Settings(_env_file=ENV_FILES, **_by_variable(said))
+    except ValidationError as error:
+        raise SettingsError(_describe(error)) from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, SourceError) as error:
+        msg = f"settings cannot be read from {str(config_path())!r} or the environment: {error}"
+        raise SettingsError(msg) from error
+    return settings.model_copy(update={"providers": _with_keys(settings)})
+
+
+def _with_keys(settings: Settings) -> dict[str, ProviderSettings]:
+    """Look up the keys that providers name by variable: nobody else reads the environment."""
+    environment: dict[str, str | None] = {}
+    for file in ENV_FILES:
+        environment.update(dotenv_values(file))
+    environment.update(os.environ)
+    providers = dict(settings.providers)
+    for name in settings.provider_names:
+        provider = settings.provider(name)
+        if provider is None or provider.api_key or not provider.api_key_env:
+            continue
+        if key := environment.get(provider.api_key_env):
+            providers[name] = provider.model_copy(update={"api_key": SecretStr(key)})
+    return providers
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    with path.open("rb") as file:
+        values = tomllib.load(file)
+    if unknown := sorted(set(values) - set(Settings.model_fields)):
+        close = difflib.get_close_matches(unknown[0], Settings.model_fields, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        msg = f"unknown setting {unknown[0]!r} in {str(path)!r}{hint}"
+        raise SettingsError(msg)
+    return values
+
+
+def _by_variable(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Key values by variable: with field names allowed, ``home`` would be read from ``HOME``."""
+    return {_variable(name): value for name, value in values.items()}
+
+
+def _variable(field: str) -> str:
+    alias = Settings.model_fields[field].validation_alias
+    return str(alias.choices[0] if isinstance(alias, AliasChoices) else alias)
+
+
+def _describe(error: ValidationError) -> str:
+    """Name the setting and what is wrong with it, without its value: it may be a key."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    name = ".".join(str(part) for part in first["loc"])
+    return f"setting {name!r} is not valid: {first['msg']}"

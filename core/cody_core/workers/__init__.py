@@ -1,0 +1,1 @@
+"""Workers: they follow the log of a run, and act on what they read."""
