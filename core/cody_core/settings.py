@@ -1,7 +1,6 @@
-"""Settings: one typed object, read in one place and passed in. No other module reads the
-environment.
+"""Settings: one typed object, read in one place and passed in.
 
-Later sources win: defaults < ``config.toml`` < ``.env`` < ``.env.local`` < environment < flags. In
+No other module reads the environment. Later sources win: defaults < ``config.toml`` < ``.env`` < ``.env.local`` < environment < flags. In
 ``config.toml`` settings go by their field names, in the environment by the names listed at each
 field.
 """
@@ -182,8 +181,7 @@ def config_path() -> Path:
 
 
 def load_settings(**flags: Any) -> Settings:
-    """Read the settings from all their sources; ``flags`` that are not ``None`` win over
-    everything.
+    """Read the settings from all their sources; ``flags`` that are not ``None`` win.
 
     Raises:
         SettingsError: a source cannot be read or a value is malformed; the message names which.

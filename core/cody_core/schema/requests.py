@@ -22,7 +22,8 @@ ToolName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 class SubmitRequest(Shape):
     """A prompt, and how it is to be answered.
 
-    Whatever is left out comes from the thread, then from the settings. A ``run_id`` that was submitted before is not run again: submitting is idempotent.
+    Whatever is left out comes from the thread, then from the settings. A ``run_id`` that was
+    submitted before is not run again: submitting is idempotent.
     """
 
     prompt: Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARACTERS, pattern=r"\S")]

@@ -37,8 +37,9 @@ class OpenRun:
 
 
 class Store(Protocol):
-    """Threads and runs. Every call may raise ``StoreUnavailable`` (wait and try again) or
-    ``StoreCorrupt``.
+    """Threads and runs.
+
+    Every call may raise ``StoreUnavailable`` (wait and try again) or ``StoreCorrupt``.
     """
 
     async def create_thread(self, thread: Thread) -> bool:
