@@ -6,7 +6,7 @@ which.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 from cody_core.schema.events import START, Entry
@@ -30,7 +30,7 @@ class Client(Protocol):
         """
         ...
 
-    def follow(self, run_id: str, *, after: str = START) -> AsyncIterator[Sequence[Entry]]:
+    def follow(self, run_id: str, *, after: str = START) -> AsyncGenerator[Sequence[Entry]]:
         """Yield what there is after that offset, then what comes, up to the terminal event.
 
         A run whose log has expired is replayed from the store. Close the iterator when leaving

@@ -1,8 +1,8 @@
 """Settings: one typed object, read in one place and passed in.
 
-No other module reads the environment. Later sources win: defaults < ``config.toml`` < ``.env`` < ``.env.local`` < environment < flags. In
-``config.toml`` settings go by their field names, in the environment by the names listed at each
-field.
+No other module reads the environment. Later sources win: defaults < ``config.toml`` < ``.env`` <
+``.env.local`` < environment < flags. In ``config.toml`` settings go by their field names, in the
+environment by the names listed at each field.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 from cody_core.schema.events import START, Entry, Event
@@ -26,7 +26,7 @@ class EventLog(Protocol):
 
     def read(
         self, run_id: str, *, after: str = START, follow: bool = True
-    ) -> AsyncIterator[Sequence[Entry]]:
+    ) -> AsyncGenerator[Sequence[Entry]]:
         """Yield non-empty batches of what comes after an offset.
 
         With ``follow`` it waits for more and ends after the terminal event, without it ends at what

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 from cody_core.schema.events import Payload
@@ -15,7 +15,7 @@ class Provider(Protocol):
     ``stream`` makes exactly one request and never retries; who calls it does.
     """
 
-    def stream(self, request: ModelRequest) -> AsyncIterator[Payload]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Payload]:
         """Yield the answer as it comes: items, then ``response_done`` with usage and finish reason.
 
         Per item: ``item_start``, any number of ``item_delta``, ``item_done`` (whose final item is

@@ -253,7 +253,8 @@ class EventFactory:
 
 
 _OFFSET = re.compile(r"^(\d{1,20})-(\d{1,20})$")
-START: str = "0-0"
+_MAY_END = re.compile(rb'"response_(done|error)"')
+START = "0-0"
 """The offset before the first event of every run."""
 
 
@@ -299,5 +300,15 @@ class Entry:
             self._data = self.event.to_json()
         return self._data
 
+    @property
+    def is_terminal(self) -> bool:
+        """Tell whether the run ends here, without inflating what cannot be an end."""
+        if self._event is None and not _MAY_END.search(self.data):
+            return False
+        try:
+            return self.event.is_terminal
+        except ValueError:
+            return False
+
     def __repr__(self) -> str:
-        return f"Entry({self.offset!r}, {self.event.payload!r})"
+        return f"Entry({self.offset!r}, {self.data!r})"

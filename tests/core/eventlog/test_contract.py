@@ -1,0 +1,220 @@
+"""What every event log promises, over each of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+
+import pytest
+from cody_core.errors import RunClosed
+from cody_core.eventlog import EventLog
+from cody_core.eventlog.memory import MemoryEventLog
+from cody_core.eventlog.redis import RedisEventLog
+from cody_core.ids import new_id
+from cody_core.schema.events import (
+    START,
+    Entry,
+    Event,
+    ItemDelta,
+    Payload,
+    ResponseDone,
+    offset_key,
+)
+from cody_core.tasks import task_group
+from support.shapes import events, started
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def log(request: pytest.FixtureRequest) -> AsyncIterator[EventLog]:
+    if request.param == "memory":
+        memory = MemoryEventLog()
+        yield memory
+        await memory.aclose()
+    else:
+        server = request.getfixturevalue("redis_server")
+        async with RedisEventLog.open(server.url) as shared:
+            yield shared
+
+
+@pytest.fixture
+def run_id() -> str:
+    return new_id()
+
+
+def delta(number: int) -> Payload:
+    return ItemDelta(item_id="a", delta_content=f"{number} ")
+
+
+def deltas(run_id: str, count: int, first: int = 0) -> list[Event]:
+    return events(*map(delta, range(first, first + count)), run_id=run_id)
+
+
+def end(run_id: str) -> list[Event]:
+    return events(ResponseDone(response_id=run_id, status="complete"), run_id=run_id)
+
+
+async def collect(
+    log: EventLog, run_id: str, after: str = START, *, follow: bool = True
+) -> list[Entry]:
+    return [
+        entry async for batch in log.read(run_id, after=after, follow=follow) for entry in batch
+    ]
+
+
+def payloads(entries: Sequence[Entry]) -> list[Payload]:
+    return [entry.event.payload for entry in entries]
+
+
+async def test_what_is_appended_is_read_in_order(log: EventLog, run_id: str) -> None:
+    run = [*events(started(run_id), run_id=run_id), *deltas(run_id, 20), *end(run_id)]
+    offsets = [*await log.append(run_id, run[:5]), *await log.append(run_id, run[5:])]
+    entries = await collect(log, run_id)
+    assert [entry.event for entry in entries] == run
+    assert [entry.offset for entry in entries] == offsets
+    assert offsets == sorted(offsets, key=offset_key)
+    assert len(set(offsets)) == len(run)
+    assert [entry.data for entry in entries] == [event.to_json() for event in run]
+
+
+async def test_reading_resumes_after_any_offset(log: EventLog, run_id: str) -> None:
+    offsets = await log.append(run_id, [*deltas(run_id, 30), *end(run_id)])
+    for at in (0, 1, 7, 29):
+        rest = await collect(log, run_id, offsets[at])
+        assert [entry.offset for entry in rest] == list(offsets[at + 1 :])
+    assert await collect(log, run_id, offsets[-1], follow=False) == []
+
+
+async def test_a_bad_offset_is_refused(log: EventLog, run_id: str) -> None:
+    for bad in ("", "5", "a-b", "1-2-3", "-1-0"):
+        with pytest.raises(ValueError, match="offset"):
+            await collect(log, run_id, bad)
+
+
+async def test_several_readers_see_the_same_live_run(log: EventLog, run_id: str) -> None:
+    async with task_group() as tasks:
+        readers = [tasks.create_task(collect(log, run_id)) for _ in range(5)]
+        for number in range(40):
+            await log.append(run_id, events(delta(number), run_id=run_id))
+            await asyncio.sleep(0)
+        await log.append(run_id, end(run_id))
+    seen = [payloads(reader.result()) for reader in readers]
+    assert len(seen[0]) == 41
+    assert all(other == seen[0] for other in seen)
+
+
+async def test_a_reader_that_starts_late_gets_everything(log: EventLog, run_id: str) -> None:
+    await log.append(run_id, deltas(run_id, 2500))
+    async with task_group() as tasks:
+        early = tasks.create_task(collect(log, run_id))
+        await log.append(run_id, deltas(run_id, 2500, first=2500))
+        late = tasks.create_task(collect(log, run_id))
+        await log.append(run_id, end(run_id))
+    expected = [*map(delta, range(5000))]
+    assert payloads(early.result())[:-1] == expected
+    assert payloads(late.result())[:-1] == expected
+
+
+async def test_a_slow_reader_is_late_but_never_lossy(log: EventLog, run_id: str) -> None:
+    await log.append(run_id, deltas(run_id, 3))
+    async with aclosing(log.read(run_id)) as slow:
+        first = await anext(slow)
+        async with task_group() as tasks:
+            fast = tasks.create_task(collect(log, run_id))
+            for number in range(3, 9003, 500):
+                await log.append(run_id, deltas(run_id, 500, first=number))
+            await log.append(run_id, end(run_id))
+        rest = [entry async for batch in slow for entry in batch]
+    assert payloads([*first, *rest]) == payloads(fast.result())
+    assert len(rest) + len(first) == 9004
+
+
+async def test_following_ends_at_the_terminal_event(log: EventLog, run_id: str) -> None:
+    async with task_group() as tasks, asyncio.timeout(10):
+        reader = tasks.create_task(collect(log, run_id))
+        await log.append(run_id, deltas(run_id, 2))
+        await log.append(run_id, end(run_id))
+        assert len(await reader) == 3
+    async with asyncio.timeout(10):
+        assert len(await collect(log, run_id)) == 3
+
+
+async def test_nothing_follows_the_terminal_event(log: EventLog, run_id: str) -> None:
+    await log.append(run_id, [*deltas(run_id, 1), *end(run_id)])
+    for late in (deltas(run_id, 1), end(run_id)):
+        with pytest.raises(RunClosed):
+            await log.append(run_id, late)
+    assert len(await collect(log, run_id)) == 2
+
+
+async def test_a_batch_that_goes_on_after_its_end_is_refused_whole(
+    log: EventLog, run_id: str
+) -> None:
+    with pytest.raises(RunClosed):
+        await log.append(run_id, [*end(run_id), *deltas(run_id, 1)])
+    assert await collect(log, run_id, follow=False) == []
+
+
+async def test_of_two_ends_at_once_one_wins(log: EventLog, run_id: str) -> None:
+    async def finish() -> bool:
+        try:
+            await log.append(run_id, end(run_id))
+        except RunClosed:
+            return False
+        return True
+
+    async with task_group() as tasks:
+        writers = [tasks.create_task(finish()) for _ in range(8)]
+    assert sum(writer.result() for writer in writers) == 1
+    assert len(await collect(log, run_id)) == 1
+
+
+async def test_a_reader_cancelled_while_it_waits_disturbs_nobody(
+    log: EventLog, run_id: str
+) -> None:
+    await log.append(run_id, deltas(run_id, 1))
+    async with task_group() as tasks:
+        waiting = tasks.create_task(collect(log, run_id))
+        staying = tasks.create_task(collect(log, run_id))
+        async with aclosing(log.read(run_id)) as reader:
+            await anext(reader)
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await log.append(run_id, end(run_id))
+    assert waiting.cancelled()
+    assert len(staying.result()) == 2
+
+
+async def test_a_run_is_known_from_its_first_event_on(log: EventLog, run_id: str) -> None:
+    assert not await log.exists(run_id)
+    assert await collect(log, run_id, follow=False) == []
+    assert not await log.exists(run_id)
+    await log.append(run_id, deltas(run_id, 1))
+    assert await log.exists(run_id)
+
+
+async def test_an_expired_run_is_forgotten(log: EventLog, run_id: str) -> None:
+    await log.append(run_id, end(run_id))
+    await log.expire(run_id, seconds=0)
+    async with asyncio.timeout(10):
+        while await log.exists(run_id):
+            await asyncio.sleep(0.001)
+
+
+async def test_closing_the_log_ends_its_readers(log: EventLog, run_id: str) -> None:
+    await log.append(run_id, deltas(run_id, 1))
+    async with asyncio.timeout(10), aclosing(log.read(run_id)) as reader:
+        await anext(reader)
+        await log.aclose()
+        assert [batch async for batch in reader] == []
+
+
+async def test_fifty_thousand_events(log: EventLog, run_id: str) -> None:
+    async with task_group() as tasks:
+        live = tasks.create_task(collect(log, run_id))
+        for first in range(0, 50_000, 500):
+            await log.append(run_id, deltas(run_id, 500, first=first))
+        await log.append(run_id, end(run_id))
+    entries = await collect(log, run_id)
+    assert [entry.offset for entry in live.result()] == [entry.offset for entry in entries]
+    assert payloads(entries)[:-1] == [*map(delta, range(50_000))]

@@ -1,0 +1,216 @@
+"""What only the log on Redis has: a server that restarts, broken connections, other processes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+import redis.asyncio
+from cody_core.errors import EventLogUnavailable, RunClosed, SettingsError
+from cody_core.eventlog.redis import RedisEventLog
+from cody_core.ids import new_id
+from cody_core.schema.events import ItemDelta, ResponseDone
+from cody_core.tasks import task_group
+from support.redis import RedisServer, find_server
+from support.shapes import events, started
+
+
+@pytest.fixture
+def run_id() -> str:
+    return new_id()
+
+
+class Proxy:
+    """Stands between client and server, and can cut the connection before an answer is passed."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target.removeprefix("unix://")
+        self.cut_before_reply_to: bytes | None = None
+        self.cuts = 0
+
+    @asynccontextmanager
+    async def serve(self, path: Path) -> AsyncIterator[str]:
+        async with await asyncio.start_unix_server(self._relay, path):
+            yield f"unix://{path}"
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        up_reader, up_writer = await asyncio.open_unix_connection(self._target)
+        try:
+            while request := await reader.read(1 << 20):
+                up_writer.write(request)
+                reply = await up_reader.read(1 << 20)
+                if self.cut_before_reply_to and self.cut_before_reply_to in request:
+                    self.cut_before_reply_to = None
+                    self.cuts += 1
+                    return
+                writer.write(reply)
+        finally:
+            writer.close()
+            up_writer.close()
+
+
+async def test_a_run_is_a_stream_with_one_json_field(
+    redis_server: RedisServer, run_id: str
+) -> None:
+    run = events(
+        started(run_id), ResponseDone(response_id=run_id, status="complete"), run_id=run_id
+    )
+    async with RedisEventLog.open(redis_server.url) as log:
+        offsets = await log.append(run_id, run)
+    async with redis.asyncio.Redis.from_url(redis_server.url) as client:
+        entries = await client.xrange(f"codex:run:{run_id}:events", "-", "+")
+    assert entries == [
+        (offset.encode(), {b"event": event.to_json()})
+        for offset, event in zip(offsets, run, strict=True)
+    ]
+
+
+async def test_an_append_whose_answer_was_lost_lands_once(
+    redis_server: RedisServer, run_id: str, tmp_path: Path
+) -> None:
+    proxy = Proxy(redis_server.url)
+    first, second = (
+        events(ItemDelta(item_id="a", delta_content=text), run_id=run_id) for text in "xy"
+    )
+    async with proxy.serve(tmp_path / "s") as url, RedisEventLog.open(url) as log:
+        await log.append(run_id, events(started(run_id), run_id=run_id))
+        proxy.cut_before_reply_to = b"EVALSHA"
+        offsets = [*await log.append(run_id, first), *await log.append(run_id, second)]
+        entries = [e async for batch in log.read(run_id, follow=False) for e in batch]
+    assert proxy.cuts == 1
+    assert [entry.offset for entry in entries[1:]] == offsets
+    assert [entry.event for entry in entries[1:]] == [*first, *second]
+
+
+async def test_a_terminal_event_whose_answer_was_lost_is_not_a_failure(
+    redis_server: RedisServer, run_id: str, tmp_path: Path
+) -> None:
+    proxy = Proxy(redis_server.url)
+    end = events(ResponseDone(response_id=run_id, status="complete"), run_id=run_id)
+    async with proxy.serve(tmp_path / "s") as url, RedisEventLog.open(url) as log:
+        await log.append(run_id, events(started(run_id), run_id=run_id))
+        proxy.cut_before_reply_to = b"EVALSHA"
+        assert len(await log.append(run_id, end)) == 1
+        with pytest.raises(RunClosed):
+            await log.append(run_id, end)
+
+
+async def test_a_server_that_restarts_mid_run_is_survived(run_id: str) -> None:
+    binary = find_server()
+    assert binary is not None
+    server = RedisServer(binary)
+    server.start()
+    try:
+        async with RedisEventLog.open(server.url) as log, task_group() as tasks:
+
+            async def follow() -> list[str]:
+                seen = []
+                async for batch in log.read(run_id):
+                    seen += [
+                        e.event.payload.delta_content
+                        for e in batch
+                        if isinstance(e.event.payload, ItemDelta)
+                    ]
+                return seen
+
+            async def write() -> None:
+                for number in range(200):
+                    delta = ItemDelta(item_id="a", delta_content=str(number))
+                    await log.append(run_id, events(delta, run_id=run_id))
+                    if number == 100:
+                        half_way.set()
+                done = ResponseDone(response_id=run_id, status="complete")
+                await log.append(run_id, events(done, run_id=run_id))
+
+            half_way = asyncio.Event()
+            reader = tasks.create_task(follow())
+            tasks.create_task(write())
+            await half_way.wait()
+            await asyncio.to_thread(server.stop)
+            await asyncio.to_thread(server.start)
+            assert await reader == [str(number) for number in range(200)]
+    finally:
+        server.remove()
+
+
+async def test_a_server_that_is_not_there_is_named_by_its_setting(tmp_path: Path) -> None:
+    with pytest.raises(EventLogUnavailable, match="REDIS_URL"):
+        async with RedisEventLog.open(f"unix://{tmp_path}/none"):
+            pass
+
+
+async def test_a_server_that_stays_away_is_given_up_on(tmp_path: Path, run_id: str) -> None:
+    binary = find_server()
+    assert binary is not None
+    server = RedisServer(binary)
+    server.start()
+    try:
+        async with RedisEventLog.open(server.url, patience=0.2) as log:
+            await log.append(run_id, events(started(run_id), run_id=run_id))
+            server.stop()
+            with pytest.raises(EventLogUnavailable):
+                await log.append(run_id, events(started(run_id), run_id=run_id))
+            with pytest.raises(EventLogUnavailable):
+                async for _ in log.read(run_id):
+                    pass
+    finally:
+        server.remove()
+
+
+async def test_a_malformed_url_is_a_settings_error() -> None:
+    with pytest.raises(SettingsError, match="REDIS_URL"):
+        async with RedisEventLog.open("http://example.org"):
+            pass
+
+
+async def test_all_readers_of_a_process_share_one_blocking_connection(
+    redis_server: RedisServer, run_id: str
+) -> None:
+    async with AsyncExitStack() as stack:
+        log = await stack.enter_async_context(RedisEventLog.open(redis_server.url))
+        client = await stack.enter_async_context(redis.asyncio.Redis.from_url(redis_server.url))
+        await log.append(run_id, events(started(run_id), run_id=run_id))
+        readers = [log.read(run_id) for _ in range(20)]
+        waiting = [anext(reader) for reader in readers]
+        await asyncio.gather(*waiting)
+        async with task_group() as tasks:
+            blocked = [tasks.create_task(_drain(reader)) for reader in readers]
+            async with asyncio.timeout(10):
+                while not (found := await _blocked(client)):
+                    await asyncio.sleep(0.001)
+            assert found == 1
+            end = events(ResponseDone(response_id=run_id, status="complete"), run_id=run_id)
+            await log.append(run_id, end)
+        assert [task.result() for task in blocked] == [1] * 20
+
+
+async def _drain(reader: AsyncIterator[object]) -> int:
+    return len([batch async for batch in reader])
+
+
+async def _blocked(client: redis.asyncio.Redis) -> int:
+    info = await client.info("clients")
+    return int(info["blocked_clients"])
+
+
+async def test_two_processes_share_a_run(redis_server: RedisServer, run_id: str) -> None:
+    async with (
+        RedisEventLog.open(redis_server.url) as one,
+        RedisEventLog.open(redis_server.url) as two,
+        task_group() as tasks,
+    ):
+        reader = tasks.create_task(_drain_events(two, run_id))
+        await one.append(run_id, events(started(run_id), run_id=run_id))
+        delta = events(ItemDelta(item_id="a", delta_content="x"), run_id=run_id)
+        await two.append(run_id, delta)
+        await one.append(
+            run_id, events(ResponseDone(response_id=run_id, status="complete"), run_id=run_id)
+        )
+        assert await reader == ["response_start", "item_delta", "response_done"]
+
+
+async def _drain_events(log: RedisEventLog, run_id: str) -> list[str]:
+    return [entry.event.type async for batch in log.read(run_id) for entry in batch]

@@ -1,0 +1,1 @@
+"""What several test modules need: generated shapes, scripted turns, real servers."""
