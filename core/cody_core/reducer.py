@@ -50,6 +50,7 @@ from cody_core.schema.items import (
     Reasoning,
     ScriptExecution,
     ScriptExecutionOutput,
+    text_of,
 )
 from cody_core.schema.response import ErrorInfo, Response, Status, Usage
 
@@ -138,7 +139,7 @@ class ResponseReducer:
         self._error: ErrorInfo | None = None
         self._slots: list[_Slot] = []
         self._index: dict[str, int] = {}
-        self._open: set[str] = set()
+        self._open: dict[str, None] = {}
         self._changed: set[int] = set()
         self._response: Response | None = None
 
@@ -192,9 +193,9 @@ class ResponseReducer:
         return self._ended
 
     @property
-    def open_items(self) -> frozenset[str]:
-        """The ids of the items that are still streaming."""
-        return frozenset(self._open)
+    def open_items(self) -> tuple[str, ...]:
+        """The ids of the items that are still streaming, in the order they were started."""
+        return tuple(self._open)
 
     def take_changes(self) -> frozenset[int]:
         """Return the indexes of the output items that changed since this was last called."""
@@ -274,7 +275,7 @@ class ResponseReducer:
         self._index[payload.item_id] = len(self._slots)
         self._changed.add(len(self._slots))
         self._slots.append(_Slot(payload))
-        self._open.add(payload.item_id)
+        self._open[payload.item_id] = None
 
     def _close_item(self, payload: ItemDone | ItemError | ItemCancelled) -> None:
         if payload.item_id not in self._open:
@@ -294,7 +295,7 @@ class ResponseReducer:
                 slot.close(_failed(slot, error))
             case ItemCancelled(reason=reason):
                 slot.close(_cancelled(slot, reason))
-        self._open.discard(payload.item_id)
+        del self._open[payload.item_id]
         self._changed.add(index)
 
     def _violation(self, payload: Payload, what: str) -> None:
@@ -325,22 +326,6 @@ def _cancelled(slot: _Slot, reason: str | None) -> Cancelled:
         reason=reason,
         partial=slot.partial(),
     )
-
-
-def text_of(item: Item) -> str:
-    """Return the text an item streams: its content, arguments, code, output or result.
-
-    Of a cancelled or failed item that is what had been streamed.
-    """
-    match item:
-        case Message(content=text) | Reasoning(content=text):
-            return text
-        case FunctionCall(arguments=text) | ScriptExecution(code=text):
-            return text
-        case FunctionCallOutput(output=text) | ScriptExecutionOutput(result=text):
-            return text
-        case Cancelled(partial=partial) | ErrorItem(partial=partial):
-            return "" if partial is None else text_of(partial)
 
 
 def replay(response: Response) -> Iterator[Event]:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from cody_core.reducer import SEQUENCE_ERROR, ResponseReducer, replay, text_of
+from cody_core.reducer import SEQUENCE_ERROR, ResponseReducer, replay
 from cody_core.schema.events import (
     Event,
     Heartbeat,
@@ -15,7 +15,14 @@ from cody_core.schema.events import (
     ResponseError,
     UsageUpdate,
 )
-from cody_core.schema.items import Cancelled, ErrorItem, FunctionCall, FunctionCallOutput, Message
+from cody_core.schema.items import (
+    Cancelled,
+    ErrorItem,
+    FunctionCall,
+    FunctionCallOutput,
+    Message,
+    text_of,
+)
 from cody_core.schema.response import ErrorInfo, Response, Usage
 from hypothesis import given
 from support.shapes import RUN, events, responses, started
@@ -49,7 +56,7 @@ def test_a_replayed_response_reduces_to_itself(response: Response) -> None:
     for event in replay(response):
         reducer.apply(Event.from_json(event.to_json()))
     assert reducer.response == response
-    assert reducer.open_items == frozenset()
+    assert reducer.open_items == ()
 
 
 @given(responses())
@@ -74,7 +81,7 @@ def test_an_open_item_shows_what_has_come_of_it() -> None:
     call = FunctionCall(id="c", name="ls", call_id="call_1", arguments='{"a')
     assert result(reducer).output_items == (call,)
     assert result(reducer).status == "in_progress"
-    assert reducer.open_items == {"c"}
+    assert reducer.open_items == ("c",)
 
 
 def test_live_output_of_a_tool_streams_as_deltas() -> None:

@@ -69,6 +69,7 @@ json_objects = st.dictionaries(
     text, st.none() | st.booleans() | st.integers(-9, 9) | text, max_size=3
 )
 origins = st.sampled_from(["user", "agent", "system"])
+_data = st.builds(ProviderData, provider_id=st.just("p"), data=json_objects)
 common = {
     "id": ids,
     "origin": origins,

@@ -301,14 +301,19 @@ class Entry:
         return self._data
 
     @property
+    def payload(self) -> Payload | None:
+        """The event's payload, or ``None`` for an event that this program cannot read."""
+        try:
+            return self.event.payload
+        except ValueError:
+            return None
+
+    @property
     def is_terminal(self) -> bool:
         """Tell whether the run ends here, without inflating what cannot be an end."""
         if self._event is None and not _MAY_END.search(self.data):
             return False
-        try:
-            return self.event.is_terminal
-        except ValueError:
-            return False
+        return isinstance(self.payload, ResponseDone | ResponseError)
 
     def __repr__(self) -> str:
         return f"Entry({self.offset!r}, {self.data!r})"

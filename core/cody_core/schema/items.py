@@ -39,6 +39,8 @@ class BaseItem(Shape):
     correlation_id: Omittable[str] = None
     """The item this one belongs to: the script of a call made by a script, for example."""
     provider_data: Omittable[ProviderData] = None
+    step: Omittable[int] = None
+    """Which request to the model, counted from 0 within the run, the item came from."""
 
 
 class Message(BaseItem):
@@ -136,3 +138,19 @@ Item: TypeAlias = Annotated[
 
 ITEM: TypeAdapter[Item] = TypeAdapter(Item)
 """Validates one item of any type."""
+
+
+def text_of(item: Item) -> str:
+    """Return the text an item streams: its content, arguments, code, output or result.
+
+    Of a cancelled or failed item that is what had been streamed.
+    """
+    match item:
+        case Message(content=text) | Reasoning(content=text):
+            return text
+        case FunctionCall(arguments=text) | ScriptExecution(code=text):
+            return text
+        case FunctionCallOutput(output=text) | ScriptExecutionOutput(result=text):
+            return text
+        case Cancelled(partial=partial) | ErrorItem(partial=partial):
+            return "" if partial is None else text_of(partial)

@@ -48,6 +48,24 @@ class Submitted(Shape):
     turn_id: Uuid
 
 
+class RunRequest(Shape):
+    """A run as the engine takes it: everything that was left open is decided."""
+
+    run_id: Uuid
+    turn_id: Uuid
+    thread_id: Uuid
+    agent_id: Omittable[NonEmpty] = None
+    provider_id: NonEmpty
+    model_id: NonEmpty
+    input_items: tuple[Item, ...]
+    system: Omittable[str] = None
+    reasoning_effort: Omittable[ReasoningEffort] = None
+    thinking_budget: Omittable[int] = None
+    max_output_tokens: Omittable[int] = None
+    context_tokens: Omittable[int] = None
+    """How much the model reads, if that is known: older turns that do not fit are left out."""
+
+
 class ToolSpec(Shape):
     """What a model is told about a tool; ``parameters`` is a JSON schema of type object."""
 

@@ -1,0 +1,59 @@
+"""Providers as they are needed: an adapter and its SDK are imported when it is first used."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from cody_core.errors import UnknownProvider
+from cody_core.providers import Provider
+from cody_core.settings import ProviderKind, Settings
+
+ADAPTERS: Mapping[ProviderKind, str] = MappingProxyType(
+    {
+        "openai": "cody_core.providers.openai",
+        "openai_chat": "cody_core.providers.openai_chat",
+        "anthropic": "cody_core.providers.anthropic",
+        "demo": "cody_core.providers.demo",
+    }
+)
+"""The module of each adapter; it has ``create(settings, *, name) -> Provider``."""
+
+
+class ProviderPool:
+    """One provider object a name, made when somebody first asks for it."""
+
+    def __init__(
+        self, settings: Settings, providers: Mapping[str, Provider] = MappingProxyType({})
+    ) -> None:
+        """Build a pool; ``providers`` are there already, and win over configured ones."""
+        self._settings = settings
+        self._providers = dict(providers)
+        self._lock = asyncio.Lock()
+
+    async def get(self, provider_id: str) -> Provider:
+        """Return a provider. Importing it runs in a thread: it may take seconds.
+
+        Raises:
+            UnknownProvider: no such provider is configured.
+            ProviderAuthError: its key is missing.
+        """
+        async with self._lock:
+            if found := self._providers.get(provider_id):
+                return found
+            settings = self._settings.provider(provider_id)
+            if settings is None:
+                msg = f"provider {provider_id!r} is not configured"
+                raise UnknownProvider(msg)
+            module = await asyncio.to_thread(importlib.import_module, ADAPTERS[settings.kind])
+            options = {"delay": self._settings.demo_delay} if settings.kind == "demo" else {}
+            provider: Provider = module.create(settings, name=provider_id, **options)
+            self._providers[provider_id] = provider
+            return provider
+
+    async def aclose(self) -> None:
+        """Close the providers that were made."""
+        for provider in self._providers.values():
+            await provider.aclose()

@@ -1,0 +1,76 @@
+"""The tools a run has, and how a model's call becomes one of theirs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+
+from pydantic import ValidationError
+
+from cody_core.schema.items import FunctionCall
+from cody_core.schema.requests import ToolSpec
+from cody_core.tools import Tool, ToolContext, ToolError, ToolKind, ToolResult
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_SECONDS = 600.0
+"""How long any call may take; tools have shorter limits of their own."""
+
+
+class Registry:
+    """Tools by name. Whatever goes wrong in a call is an unsuccessful result, not an exception."""
+
+    def __init__(self, tools: Iterable[Tool] = (), *, timeout: float = TIMEOUT_SECONDS) -> None:
+        self._tools = {tool.name: tool for tool in tools}
+        self._timeout = timeout
+
+    @property
+    def specs(self) -> Sequence[ToolSpec]:
+        """What a model is told, in a stable order."""
+        return tuple(
+            ToolSpec(
+                name=tool.name,
+                description=tool.description,
+                parameters=tool.arguments.model_json_schema(),
+            )
+            for tool in self._tools.values()
+        )
+
+    def kind(self, name: str) -> ToolKind:
+        """Return a tool's kind; a tool that does not exist does no harm."""
+        tool = self._tools.get(name)
+        return "read" if tool is None else tool.kind
+
+    async def call(self, call: FunctionCall, context: ToolContext) -> ToolResult:
+        """Validate a call and run it."""
+        tool = self._tools.get(call.name)
+        if tool is None:
+            return ToolResult(self._unknown(call.name), success=False)
+        try:
+            arguments = tool.arguments.model_validate_json(call.arguments.strip() or "{}")
+            async with asyncio.timeout(self._timeout):
+                return await tool.call(arguments, context)
+        except ValidationError as error:
+            return ToolResult(_describe(call.name, error), success=False)
+        except ToolError as error:
+            return ToolResult(error.message, success=False)
+        except TimeoutError:
+            text = f"{call.name} was stopped after {self._timeout:g} s."
+            return ToolResult(text, success=False)
+        except Exception as error:
+            logger.exception("tool %r failed", call.name)
+            return ToolResult(f"{call.name} failed: {type(error).__name__}: {error}", success=False)
+
+    def _unknown(self, name: str) -> str:
+        known = ", ".join(sorted(self._tools)) or "there are none in this conversation"
+        return f"There is no tool named {name!r}. Available tools: {known}."
+
+
+def _describe(name: str, error: ValidationError) -> str:
+    """Say which arguments are wrong, in words a model can act on."""
+    problems = [
+        f"{'.'.join(map(str, problem['loc'])) or 'arguments'}: {problem['msg']}"
+        for problem in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    return f"The arguments of {name} are not valid: {'; '.join(problems)}."

@@ -1,0 +1,83 @@
+"""The outbox: states of runs that could not be stored before the process had to stop.
+
+One JSON file a run, written whole and then renamed, so that a crash leaves the old one or the new
+one. The next start stores them and removes them; the store's own guard makes that safe to repeat.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cody_core.errors import StoreUnavailable
+from cody_core.schema.items import Message
+from cody_core.schema.response import Response
+from cody_core.schema.threads import Thread, title_of
+from cody_core.stores import RunWrite, Store
+
+logger = logging.getLogger(__name__)
+
+
+class _Letter(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    response: Response
+    version: str
+    owner: str | None
+
+
+class Outbox:
+    """Keeps writes below a directory, which is created when it is first needed."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def put(self, write: RunWrite) -> None:
+        """Keep a write, in place of an older one of the same run."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        letter = _Letter(response=write.response, version=write.version, owner=write.owner)
+        path = self._directory / f"{write.response.id}.json"
+        draft = path.with_suffix(f".{os.getpid()}.draft")
+        draft.touch(mode=0o600)
+        draft.write_text(letter.model_dump_json())
+        draft.replace(path)
+        logger.warning("run %s is kept in %s until the store takes it", write.response.id, path)
+
+    async def flush(self, store: Store) -> int:
+        """Store what is kept and return how many runs that were; stops early if the store is away.
+
+        A file that cannot be read is renamed to ``*.unreadable``, and stays.
+        """
+        stored = 0
+        for path in sorted(self._directory.glob("*.json")):
+            try:
+                letter = _Letter.model_validate_json(path.read_text())
+            except (ValidationError, UnicodeDecodeError):
+                logger.error("%s cannot be read and was set aside", path)
+                path.replace(path.with_suffix(".unreadable"))
+                continue
+            try:
+                await store.create_thread(_thread_of(letter.response))
+                await store.save_run(RunWrite(letter.response, letter.version, owner=letter.owner))
+            except StoreUnavailable as error:
+                logger.warning("the outbox stays as it is: %s", error)
+                break
+            path.unlink(missing_ok=True)
+            stored += 1
+        return stored
+
+
+def _thread_of(response: Response) -> Thread:
+    """Return the thread a run belongs to, in case its creation was not stored either."""
+    prompts = (item.content for item in response.input_items if isinstance(item, Message))
+    return Thread(
+        id=response.thread_id,
+        title=title_of(next(prompts, "")),
+        model_id=response.model_id,
+        provider_id=response.provider_id,
+        created_at=response.created_at,
+        updated_at=response.updated_at,
+    )

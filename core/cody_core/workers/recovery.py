@@ -1,0 +1,84 @@
+"""What a starting process does for those that died: their outbox, and the runs they left open."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from cody_core.errors import CodyError, RunClosed
+from cody_core.eventlog import EventLog
+from cody_core.ids import now_ms, traceparent
+from cody_core.mirror import Mirror
+from cody_core.reducer import ResponseReducer
+from cody_core.schema.events import (
+    EventFactory,
+    ItemError,
+    Payload,
+    ResponseError,
+    TraceContext,
+    offset_key,
+)
+from cody_core.schema.response import ErrorInfo, Response
+from cody_core.stores import OpenRun, RunWrite, Store
+from cody_core.workers.outbox import Outbox
+
+logger = logging.getLogger(__name__)
+
+INTERRUPTED = ErrorInfo(
+    code="interrupted",
+    message="cody stopped before the answer was complete; what had come is kept",
+)
+
+
+async def recover(
+    log: EventLog,
+    store: Store,
+    outbox: Outbox,
+    is_alive: Callable[[str | None], bool],
+) -> None:
+    """Put in order what others left. What cannot be done now waits for the next start."""
+    try:
+        await outbox.flush(store)
+        for run in await store.open_runs():
+            if not is_alive(run.owner):
+                await _end(log, store, run)
+    except (CodyError, OSError) as error:
+        logger.warning("what an earlier process left could not be put in order: %s", error)
+
+
+async def _end(log: EventLog, store: Store, run: OpenRun) -> None:
+    """End a run as interrupted: in the log, which somebody may be following, and in the store."""
+    mirror = Mirror(log, run.run_id)
+    await mirror.catch_up()
+    if mirror.reducer.response is not None and not mirror.reducer.is_terminal:
+        await _append_end(log, run.run_id, mirror.reducer)
+        await mirror.catch_up()
+    response, version = mirror.reducer.response, mirror.reducer.last_offset
+    if response is None and (stored := await store.get_run(run.run_id)) is not None:
+        response, version = _interrupted(stored), _after(run.version)
+    if response is None or version is None:
+        return
+    await store.save_run(RunWrite(response, version))
+    logger.info("run %s was left open by a process that is gone; it is ended", run.run_id)
+
+
+async def _append_end(log: EventLog, run_id: str, reducer: ResponseReducer) -> None:
+    event = EventFactory(run_id, TraceContext(traceparent=traceparent(run_id)))
+    payloads: list[Payload] = [
+        *(ItemError(item_id=item_id, error=INTERRUPTED) for item_id in reducer.open_items),
+        ResponseError(response_id=run_id, error=INTERRUPTED),
+    ]
+    try:
+        await log.append(run_id, [event(payload) for payload in payloads])
+    except RunClosed:
+        logger.debug("run %s ended by itself in the meantime", run_id)
+
+
+def _interrupted(response: Response) -> Response:
+    changes = {"status": "error", "error": INTERRUPTED, "updated_at": now_ms()}
+    return response.model_copy(update=changes)
+
+
+def _after(version: str) -> str:
+    ms, sequence = offset_key(version)
+    return f"{ms}-{sequence + 1}"
