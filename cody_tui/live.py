@@ -1,0 +1,105 @@
+"""Markdown on a terminal that scrolls: what is finished stands, the last block is redrawn.
+
+A block is finished when another begins behind it, so nothing above the redrawn lines ever changes.
+"""
+
+from __future__ import annotations
+
+from markdown_it import MarkdownIt
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.markdown import Markdown
+from rich.segment import Segment, Segments
+
+FRAMES_PER_SECOND = 15
+_PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+
+class LiveMarkdown:
+    """A ``TextSink`` that renders one message after another."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console()
+        self._live: Live | None = None
+        self._tail = ""
+        self._changed = False
+        self._printed_any = False
+
+    def write(self, text: str) -> None:
+        """Take more source of the message."""
+        self._tail += text
+        self._changed = True
+
+    def flush(self) -> None:
+        """Print what is finished, and redraw the rest."""
+        if not self._changed:
+            return
+        self._changed = False
+        finished, self._tail = split_finished(self._tail)
+        if finished:
+            self._stop()
+            self._print(finished)
+        if self._tail.strip():
+            self._draw()
+
+    def end(self) -> None:
+        """Print the rest for good."""
+        self._stop()
+        if self._tail.strip():
+            self._print(self._tail)
+        self._tail = ""
+        self._changed = False
+
+    def _print(self, source: str) -> None:
+        if self._printed_any:
+            self._console.print()
+        self._console.print(_markdown(source))
+        self._printed_any = True
+
+    def _draw(self) -> None:
+        if self._live is None:
+            self._live = Live(
+                console=self._console,
+                auto_refresh=True,
+                refresh_per_second=FRAMES_PER_SECOND,
+                transient=True,
+            )
+            self._live.start()
+        self._live.update(_Tail(self._tail, gap=self._printed_any))
+
+    def _stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+
+class _Tail:
+    """The last lines of a block that may be higher than the screen."""
+
+    def __init__(self, source: str, *, gap: bool) -> None:
+        self._source = source
+        self._gap = gap
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = console.render_lines(_markdown(self._source), options, pad=False)
+        if self._gap:
+            lines.insert(0, [])
+        for line in lines[-max(1, console.height - 2) :]:
+            yield Segments([*line, Segment.line()])
+
+
+def split_finished(source: str) -> tuple[str, str]:
+    """Split Markdown before its last block, which may still grow: what is finished, and that."""
+    starts = [
+        token.map[0]
+        for token in _PARSER.parse(source)
+        if token.level == 0 and token.nesting >= 0 and token.map
+    ]
+    if len(starts) < 2:
+        return "", source
+    lines = source.splitlines(keepends=True)
+    return "".join(lines[: starts[-1]]), "".join(lines[starts[-1] :])
+
+
+def _markdown(source: str) -> Markdown:
+    return Markdown(source.strip("\n"), code_theme="ansi_dark", hyperlinks=False)

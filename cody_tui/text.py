@@ -1,0 +1,47 @@
+"""Text from elsewhere, made safe to show.
+
+What a model or a tool wrote is data. A control character in it would be an order to the terminal:
+move the cursor, set the title, answer as if typed. ``printable`` turns each one into something
+that can be seen instead.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_PICTURES: Final = 0x2400
+"""Where Unicode keeps pictures of the C0 control characters, in their order."""
+
+
+def _table() -> dict[int, str]:
+    table = {code: chr(_PICTURES + code) for code in range(0x20) if chr(code) not in "\n\t"}
+    table[0x7F] = "\N{SYMBOL FOR DELETE}"
+    table.update({code: f"<{code:02X}>" for code in range(0x80, 0xA0)})
+    # Terminals disagree on whether these two break a line.
+    table.update(dict.fromkeys((0x2028, 0x2029), "\N{SYMBOL FOR NEWLINE}"))
+    table.update(dict.fromkeys(range(0xD800, 0xE000), "\N{REPLACEMENT CHARACTER}"))
+    return table
+
+
+_TABLE: Final = _table()
+
+
+def printable(text: str) -> str:
+    """Return the text with every control character and lone surrogate made visible.
+
+    Newlines and tabs stay, CR LF becomes a newline, and everything else is left as it is:
+    right-to-left and wide characters, combining marks, joined emoji.
+    """
+    if _UNSAFE.search(text) is None:
+        return text
+    return text.replace("\r\n", "\n").translate(_TABLE)
+
+
+def one_line(text: str, limit: int) -> str:
+    """Return at most ``limit`` characters of the text on one line, white space run together."""
+    head = " ".join(printable(text[: limit * 4]).split())
+    if len(head) <= limit and len(text) <= limit * 4:
+        return head
+    return head[: limit - 1] + "…"

@@ -1,0 +1,145 @@
+"""Canonical items as messages of the Chat Completions API.
+
+What the model said in one step (text and calls) is one assistant message there, and the outputs of
+its calls follow it at once. Canonical items are finer, and the output of a quick call may stand
+before what the same step said after it; so a step is collected until something comes that does not
+belong to it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from typing import Any
+
+from cody_core.schema.items import (
+    Cancelled,
+    ErrorItem,
+    FunctionCall,
+    FunctionCallOutput,
+    Item,
+    Message,
+    Reasoning,
+    ScriptExecution,
+    ScriptExecutionOutput,
+)
+from cody_core.schema.requests import ModelRequest, ToolSpec
+
+Json = dict[str, Any]
+
+
+def build(request: ModelRequest, *, provider_id: str, is_openai: bool) -> Json:
+    """Return the body of a streamed request.
+
+    Compatible servers are given the oldest names, and nothing that only OpenAI knows.
+    """
+    limit = "max_completion_tokens" if is_openai else "max_tokens"
+    optional = {
+        "tools": [_tool(tool) for tool in request.tools],
+        "reasoning_effort": request.reasoning_effort,
+        "prompt_cache_key": request.cache_key if is_openai else None,
+        limit: request.max_output_tokens,
+    }
+    system = [{"role": "system", "content": request.system}] if request.system else []
+    return {
+        "model": request.model,
+        "messages": [*system, *_Messages(request.items, provider_id).all],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        **{name: value for name, value in optional.items() if value},
+    }
+
+
+def _tool(tool: ToolSpec) -> Json:
+    function = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.parameters,
+    }
+    return {"type": "function", "function": function}
+
+
+class _Messages:
+    """Collects the messages: those that are complete, and what the step under way said so far."""
+
+    def __init__(self, items: Sequence[Item], provider_id: str) -> None:
+        self.all: list[Json] = []
+        self._provider_id = provider_id
+        self._outputs = _outputs(items)
+        self._texts: list[str] = []
+        self._calls: list[Json] = []
+        self._details: list[Json] = []
+        self._answered = False
+        self._step: int | None = None
+        for item in items:
+            self._take(item)
+        self._end_step()
+
+    def _take(self, item: Item) -> None:
+        match item:
+            case Message(origin="agent"):
+                self._begin_step(item)
+                if item.content:
+                    self._texts.append(item.content)
+            case Message():
+                self._end_step()
+                role = "user" if item.origin == "user" else "system"
+                self.all.append({"role": role, "content": item.content})
+            case Reasoning():
+                self._begin_step(item)
+            case FunctionCall():
+                self._begin_step(item)
+                self._call(item.call_id, item.name, item.arguments or "{}")
+            case ScriptExecution():
+                self._begin_step(item)
+                self._call(item.id, "run_script", json.dumps({"code": item.code}))
+            case FunctionCallOutput() | ScriptExecutionOutput():
+                self._answered = True
+            case Cancelled() | ErrorItem():
+                pass
+
+    def _begin_step(self, item: Item) -> None:
+        """Begin another step unless the item belongs to this one; keep what must go back.
+
+        Items of which the step is not known belong to this one until its outputs have come.
+        """
+        known = item.step is not None and self._step is not None
+        if item.step != self._step if known else self._answered:
+            self._end_step()
+        self._step = item.step
+        data = item.provider_data
+        if data is not None and data.provider_id == self._provider_id:
+            self._details += data.data.get("reasoning_details", ())
+
+    def _call(self, call_id: str, name: str, arguments: str) -> None:
+        function = {"name": name, "arguments": arguments}
+        self._calls.append({"id": call_id, "type": "function", "function": function})
+
+    def _end_step(self) -> None:
+        """Add the assistant message of the step, if it said anything, and one output per call."""
+        if self._texts or self._calls:
+            message: Json = {"role": "assistant", "content": "\n\n".join(self._texts) or None}
+            if self._calls:
+                message["tool_calls"] = self._calls
+            if self._details:
+                message["reasoning_details"] = self._details
+            self.all.append(message)
+        for call in self._calls:
+            if outputs := self._outputs[call["id"]]:
+                output = {"role": "tool", "tool_call_id": call["id"], "content": outputs.popleft()}
+                self.all.append(output)
+        self._texts, self._calls, self._details = [], [], []
+        self._answered, self._step = False, None
+
+
+def _outputs(items: Sequence[Item]) -> defaultdict[str, deque[str]]:
+    """Return the outputs by call, in order: some servers number the calls of each answer anew."""
+    outputs: defaultdict[str, deque[str]] = defaultdict(deque)
+    for item in items:
+        if isinstance(item, FunctionCallOutput):
+            outputs[item.call_id].append(item.output)
+        elif isinstance(item, ScriptExecutionOutput):
+            text = f"{item.error}\n{item.result}" if item.error else item.result
+            outputs[item.script_id].append(text)
+    return outputs

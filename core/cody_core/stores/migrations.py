@@ -1,0 +1,143 @@
+"""Numbered migrations of the SQLite store.
+
+A migration runs once, in a transaction that also writes its record: a database either has the
+change and the record or neither, whatever interrupts it. Two processes that start at the same time
+agree, because the records are read again once the write lock is held. A migration that has been
+released is never edited; what it got wrong, the next one mends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from cody_core.errors import StoreCorrupt
+from cody_core.ids import now_ms
+from cody_core.schema.items import ITEM
+from cody_core.stores.database import Database
+from cody_core.stores.search import TOKENIZER, indexed, text_of
+
+Migrations = Sequence[tuple[str, Callable[[Database], Awaitable[None]]]]
+
+_TABLES = (
+    """
+    CREATE TABLE threads (
+        key INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        title TEXT NOT NULL,
+        summary TEXT,
+        tags TEXT NOT NULL,
+        agent_role TEXT,
+        model_id TEXT,
+        provider_id TEXT,
+        created_at INTEGER NOT NULL,
+        updated_at INTEGER NOT NULL
+    )
+    """,
+    "CREATE INDEX threads_by_change ON threads (updated_at, id)",
+    "CREATE TABLE deleted_threads (id TEXT PRIMARY KEY) WITHOUT ROWID",
+    """
+    CREATE TABLE runs (
+        id TEXT PRIMARY KEY,
+        thread_id TEXT NOT NULL REFERENCES threads (id) ON DELETE CASCADE,
+        turn_id TEXT NOT NULL,
+        status TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        updated_at INTEGER NOT NULL,
+        version TEXT NOT NULL,
+        owner TEXT,
+        header TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX runs_by_thread ON runs (thread_id, created_at, id)",
+    "CREATE INDEX open_runs ON runs (created_at, id) WHERE status IN ('queued', 'in_progress')",
+    """
+    CREATE TABLE items (
+        key INTEGER PRIMARY KEY,
+        run_id TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        kind TEXT NOT NULL CHECK (kind IN ('input', 'output')),
+        position INTEGER NOT NULL,
+        item_id TEXT NOT NULL,
+        type TEXT NOT NULL,
+        json TEXT NOT NULL,
+        UNIQUE (run_id, kind, position)
+    )
+    """,
+)
+
+
+async def _conversations(database: Database) -> None:
+    for statement in _TABLES:
+        await database.rows(statement)
+
+
+async def _search(database: Database) -> None:
+    """Index titles by the keys of their threads, messages by the keys of their items."""
+    for table in ("title_index", "message_index"):
+        await database.rows(
+            f"CREATE VIRTUAL TABLE {table} USING fts5 (text, tokenize = '{TOKENIZER}')"
+        )
+    titles = await database.rows("SELECT key, title FROM threads")
+    items = await database.rows(
+        "SELECT key, json FROM items WHERE type IN ('message', 'cancelled', 'error')"
+    )
+    with database.readable("an item"):
+        texts = [(key, text_of(ITEM.validate_json(data))) for key, data in items]
+    await database.many(
+        "INSERT INTO title_index (rowid, text) VALUES (?, ?)",
+        [(key, indexed(title)) for key, title in titles],
+    )
+    await database.many(
+        "INSERT INTO message_index (rowid, text) VALUES (?, ?)",
+        [(key, indexed(text)) for key, text in texts if text is not None],
+    )
+
+
+MIGRATIONS: Migrations = (("conversations", _conversations), ("search", _search))
+"""Names and functions; migration number n is the n-th of these."""
+
+
+async def migrate(database: Database, migrations: Migrations = MIGRATIONS) -> None:
+    """Bring a database up to date.
+
+    Raises:
+        StoreUnavailable: the database cannot be written now.
+        StoreCorrupt: a newer version of the program has changed it, or it is damaged.
+    """
+    # Most starts find nothing to do and must not wait for another process's write lock.
+    async with database.snapshot():
+        applied = await _applied(database, migrations)
+    while applied < len(migrations):
+        async with database.transaction():
+            applied = await _apply_next(database, migrations)
+
+
+async def _apply_next(database: Database, migrations: Migrations) -> int:
+    await database.rows(
+        "CREATE TABLE IF NOT EXISTS migrations"
+        " (number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL)"
+    )
+    applied = await _applied(database, migrations)
+    if applied == len(migrations):
+        return applied
+    name, migration = migrations[applied]
+    await migration(database)
+    await database.rows(
+        "INSERT INTO migrations (number, name, applied_at) VALUES (?, ?, ?)",
+        (applied + 1, name, now_ms()),
+    )
+    return applied + 1
+
+
+async def _applied(database: Database, migrations: Migrations) -> int:
+    """Return how many migrations the database has seen."""
+    if not await database.rows("SELECT 1 FROM sqlite_schema WHERE name = 'migrations'"):
+        return 0
+    [(applied,)] = await database.rows("SELECT count(*) FROM migrations")
+    if applied > len(migrations):
+        msg = (
+            f"the database {str(database.path)!r} was written by a newer version of cody (its"
+            f" schema is {applied}, this version knows {len(migrations)}): upgrade cody, or set"
+            " CODY_HOME to another directory"
+        )
+        raise StoreCorrupt(msg)
+    return int(applied)

@@ -1,0 +1,361 @@
+"""The SQLite store: threads, runs and items in tables, one short transaction for each call.
+
+A run is a header, the response as JSON without its items, and one row for each item, so that a save
+writes what changed and not the whole answer. A deleted thread leaves its id behind: a late save of
+one of its runs must not bring it back. Stored rows are validated when they are read.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, TypeAdapter
+
+from cody_core.errors import InvalidRequest
+from cody_core.schema.events import offset_key
+from cody_core.schema.items import Item
+from cody_core.schema.response import Response
+from cody_core.schema.threads import Thread, ThreadChanges, ThreadPage
+from cody_core.stores import OpenRun, RunWrite
+from cody_core.stores.database import Database
+from cody_core.stores.migrations import migrate
+from cody_core.stores.search import expression, indexed, text_of
+
+MAX_PAGE = 500
+"""Threads in one page at most; who asks for more gets a cursor to go on with."""
+
+_THREAD = "id, title, summary, tags, agent_role, model_id, provider_id, created_at, updated_at"
+_Int64 = Annotated[int, Field(ge=0, lt=2**63)]
+_CURSOR: TypeAdapter[tuple[int, str]] = TypeAdapter(tuple[_Int64, str])
+_Kind = Literal["input", "output"]
+
+
+class SqliteStore:
+    """Threads and runs in a SQLite database. Get one with ``open``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, path: Path, *, busy_timeout: float = 5.0) -> AsyncIterator[Self]:
+        """Open the store in the file at ``path``, made and brought up to date where need be.
+
+        Only its owner can read what is made. ``busy_timeout`` is how many seconds a call waits for
+        another process that writes.
+
+        Raises:
+            StoreUnavailable: the file cannot be made, opened or written now.
+            StoreCorrupt: the file is no database, or one of a newer version.
+        """
+        async with Database.open(path, busy_timeout=busy_timeout) as database:
+            await migrate(database)
+            yield cls(database)
+
+    async def aclose(self) -> None:
+        """Close the store once calls under way are through; what was saved before is durable."""
+        await self._database.aclose()
+
+    async def create_thread(self, thread: Thread) -> bool:
+        """Store a new thread; return whether it was new. One that was deleted stays so."""
+        row = (
+            *(thread.id, thread.title, thread.summary, _json(thread.tags), thread.agent_role),
+            *(thread.model_id, thread.provider_id, thread.created_at, thread.updated_at),
+        )
+        async with self._database.transaction():
+            made = await self._database.rows(
+                f"INSERT INTO threads ({_THREAD}) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?"
+                " WHERE NOT EXISTS (SELECT 1 FROM deleted_threads WHERE id = ?)"
+                " ON CONFLICT (id) DO NOTHING RETURNING key",
+                (*row, thread.id),
+            )
+            for (key,) in made:
+                await self._index("title_index", [(key, thread.title)])
+        return bool(made)
+
+    async def get_thread(self, thread_id: str) -> Thread | None:
+        """Return a thread."""
+        async with self._database.snapshot():
+            rows = await self._database.rows(
+                f"SELECT {_THREAD} FROM threads WHERE id = ?", (thread_id,)
+            )
+        return self._thread(rows[0]) if rows else None
+
+    async def list_threads(
+        self,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        tag: str | None = None,
+        query: str | None = None,
+    ) -> ThreadPage:
+        """List threads by last change, newest first, all of the filters applied.
+
+        A blank ``query`` is no filter; one without a letter or digit finds nothing.
+
+        Raises:
+            InvalidRequest: ``cursor`` was not made by an earlier call, or ``limit`` is not
+            positive.
+        """
+        if limit < 1:
+            msg = f"limit must be at least 1, not {limit}"
+            raise InvalidRequest(msg)
+        limit = min(limit, MAX_PAGE)
+        where, values = _filters(cursor, tag, query)
+        async with self._database.snapshot():
+            rows = await self._database.rows(
+                f"SELECT {_THREAD} FROM threads WHERE {where}"
+                " ORDER BY updated_at DESC, id DESC LIMIT ?",
+                (*values, limit + 1),
+            )
+        threads = tuple(self._thread(row) for row in rows[:limit])
+        more = len(rows) > limit
+        return ThreadPage(threads=threads, next_cursor=_cursor_after(threads[-1]) if more else None)
+
+    async def update_thread(self, thread_id: str, changes: ThreadChanges, *, now: int) -> bool:
+        """Apply changes, set ``updated_at`` to ``now`` (ms); return whether the thread exists."""
+        tags = None if changes.tags is None else _json(changes.tags)
+        async with self._database.transaction():
+            updated = await self._database.rows(
+                "UPDATE threads SET title = coalesce(?, title), summary = coalesce(?, summary),"
+                " tags = coalesce(?, tags), agent_role = coalesce(?, agent_role), updated_at = ?"
+                " WHERE id = ? RETURNING key, title",
+                (changes.title, changes.summary, tags, changes.agent_role, now, thread_id),
+            )
+            await self._index("title_index", updated)
+        return bool(updated)
+
+    async def delete_thread(self, thread_id: str) -> bool:
+        """Delete a thread and its runs; return whether it existed. Its id is never used again."""
+        async with self._database.transaction():
+            await self._database.rows(
+                "DELETE FROM title_index WHERE rowid IN (SELECT key FROM threads WHERE id = ?)",
+                (thread_id,),
+            )
+            await self._database.rows(
+                "DELETE FROM message_index WHERE rowid IN (SELECT items.key FROM items"
+                " JOIN runs ON runs.id = items.run_id WHERE runs.thread_id = ?)",
+                (thread_id,),
+            )
+            deleted = await self._database.rows(
+                "DELETE FROM threads WHERE id = ? RETURNING id", (thread_id,)
+            )
+            await self._database.many(
+                "INSERT OR IGNORE INTO deleted_threads (id) VALUES (?)", deleted
+            )
+        return bool(deleted)
+
+    async def save_run(self, write: RunWrite) -> bool:
+        """Save a run's state, if it is newer than what is stored; return whether it was written.
+
+        Items are written when they changed, or when they are not stored yet.
+        """
+        offset_key(write.version)  # a malformed version is the caller's mistake, not the file's
+        async with self._database.transaction():
+            if not await self._admits(write):
+                return False
+            new = await self._save_header(write)
+            if new:
+                inputs = write.response.input_items
+                await self._save_items(write.response.id, "input", dict(enumerate(inputs)))
+            await self._save_items(write.response.id, "output", await self._to_write(write))
+            await self._touch_thread(write.response)
+        return True
+
+    async def get_run(self, run_id: str) -> Response | None:
+        """Return a run as last saved."""
+        runs = await self._read_runs("runs.id = ?", run_id)
+        return runs[0] if runs else None
+
+    async def list_runs(self, thread_id: str) -> Sequence[Response]:
+        """Return the runs of a thread in the order they were created."""
+        return await self._read_runs("runs.thread_id = ?", thread_id)
+
+    async def open_runs(self) -> Sequence[OpenRun]:
+        """Return the runs that have no end yet, oldest first."""
+        async with self._database.snapshot():
+            rows = await self._database.rows(
+                "SELECT id, version, owner FROM runs WHERE status IN ('queued', 'in_progress')"
+                " ORDER BY created_at, id"
+            )
+        return [OpenRun(*row) for row in rows]
+
+    # Saving, inside a transaction.
+
+    async def _admits(self, write: RunWrite) -> bool:
+        """Tell whether the thread is there and nothing as new as this, or final, is stored."""
+        response = write.response
+        rows = await self._database.rows(
+            "SELECT runs.version, runs.status FROM threads"
+            " LEFT JOIN runs ON runs.id = ? WHERE threads.id = ?",
+            (response.id, response.thread_id),
+        )
+        if not rows:
+            return False
+        version, status = rows[0]
+        if version is None:
+            return True
+        if status not in ("queued", "in_progress") and not response.is_terminal:
+            return False
+        with self._database.readable(f"run {response.id!r}"):
+            return offset_key(write.version) > offset_key(version)
+
+    async def _save_header(self, write: RunWrite) -> bool:
+        """Write all of a run but its items; return whether it is new."""
+        response = write.response
+        known = await self._database.rows("SELECT 1 FROM runs WHERE id = ?", (response.id,))
+        await self._database.rows(
+            "INSERT INTO runs (id, thread_id, turn_id, status, created_at, updated_at, version,"
+            " owner, header) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+            " thread_id = excluded.thread_id, turn_id = excluded.turn_id,"
+            " status = excluded.status, created_at = excluded.created_at,"
+            " updated_at = excluded.updated_at, version = excluded.version,"
+            " owner = excluded.owner, header = excluded.header",
+            (
+                *(response.id, response.thread_id, response.turn_id, response.status),
+                *(response.created_at, response.updated_at, write.version, write.owner),
+                response.model_dump_json(exclude={"input_items", "output_items"}),
+            ),
+        )
+        return not known
+
+    async def _to_write(self, write: RunWrite) -> dict[int, Item]:
+        """Return the output items to write, by position; drop stored ones beyond the last."""
+        run_id, items = write.response.id, write.response.output_items
+        surplus = "FROM items WHERE run_id = ? AND kind = 'output' AND position >= ?"
+        await self._database.rows(
+            f"DELETE FROM message_index WHERE rowid IN (SELECT key {surplus})",
+            (run_id, len(items)),
+        )
+        await self._database.rows(f"DELETE {surplus}", (run_id, len(items)))
+        stored = await self._database.rows(
+            "SELECT count(*) FROM items WHERE run_id = ? AND kind = 'output'", (run_id,)
+        )
+        changed = range(len(items)) if write.changed is None else write.changed
+        return {
+            position: item
+            for position, item in enumerate(items)
+            if position in changed or position >= stored[0][0]
+        }
+
+    async def _save_items(self, run_id: str, kind: _Kind, items: Mapping[int, Item]) -> None:
+        await self._database.many(
+            "INSERT INTO items (run_id, kind, position, item_id, type, json)"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (run_id, kind, position) DO UPDATE SET"
+            " item_id = excluded.item_id, type = excluded.type, json = excluded.json",
+            [
+                (run_id, kind, position, item.id, item.type, item.model_dump_json())
+                for position, item in items.items()
+            ],
+        )
+        keys = await self._database.rows(
+            "SELECT key, position FROM items WHERE run_id = ? AND kind = ?", (run_id, kind)
+        )
+        texts = [(key, text_of(items[position])) for key, position in keys if position in items]
+        await self._index("message_index", texts)
+
+    async def _touch_thread(self, response: Response) -> None:
+        """Let the thread follow the run, if that is its newest."""
+        await self._database.rows(
+            "UPDATE threads SET updated_at = max(updated_at, ?), model_id = ?, provider_id = ?"
+            " WHERE id = ? AND NOT EXISTS (SELECT 1 FROM runs"
+            " WHERE thread_id = threads.id AND (created_at, id) > (?, ?))",
+            (
+                *(response.updated_at, response.model_id, response.provider_id),
+                *(response.thread_id, response.created_at, response.id),
+            ),
+        )
+
+    async def _index(
+        self,
+        table: Literal["title_index", "message_index"],
+        texts: Sequence[tuple[int, str | None]],
+    ) -> None:
+        """Replace what is searched under those keys; ``None`` is not searched at all."""
+        await self._database.many(
+            f"DELETE FROM {table} WHERE rowid = ?", [(key,) for key, _ in texts]
+        )
+        await self._database.many(
+            f"INSERT INTO {table} (rowid, text) VALUES (?, ?)",
+            [(key, indexed(text)) for key, text in texts if text is not None],
+        )
+
+    # Reading.
+
+    async def _read_runs(self, where: str, value: str) -> list[Response]:
+        """Return runs with their items: two queries, however many runs there are."""
+        async with self._database.snapshot():
+            headers = await self._database.rows(
+                f"SELECT id, header FROM runs WHERE {where} ORDER BY created_at, id", (value,)
+            )
+            items = await self._database.rows(
+                "SELECT items.run_id, items.kind, items.json FROM runs"
+                f" JOIN items ON items.run_id = runs.id WHERE {where}"
+                " ORDER BY items.run_id, items.kind, items.position",
+                (value,),
+            )
+        found: dict[tuple[str, str], list[str]] = {}
+        for run_id, kind, data in items:
+            found.setdefault((run_id, kind), []).append(data)
+        return [self._response(run_id, header, found) for run_id, header in headers]
+
+    def _response(
+        self, run_id: str, header: str, items: Mapping[tuple[str, str], Sequence[str]]
+    ) -> Response:
+        """Put the JSON text of a response together and validate it once, as a whole."""
+        inputs, outputs = (",".join(items.get((run_id, kind), ())) for kind in ("input", "output"))
+        text = f'{header[:-1]},"input_items":[{inputs}],"output_items":[{outputs}]}}'
+        with self._database.readable(f"run {run_id!r}"):
+            return Response.model_validate_json(text)
+
+    def _thread(self, row: Sequence[Any]) -> Thread:
+        names = _THREAD.split(", ")
+        with self._database.readable(f"thread {row[0]!r}"):
+            values = dict(zip(names, row, strict=True))
+            return Thread(**{**values, "tags": tuple(json.loads(values["tags"]))})
+
+
+def _filters(
+    cursor: str | None, tag: str | None, query: str | None
+) -> tuple[str, tuple[int | str, ...]]:
+    """Return the condition for a page of threads, and its values."""
+    conditions, values = ["1"], list[int | str]()
+    if cursor is not None:
+        conditions.append("(updated_at, id) < (?, ?)")
+        values += _read_cursor(cursor)
+    if tag is not None:
+        conditions.append("EXISTS (SELECT 1 FROM json_each(threads.tags) WHERE value = ?)")
+        values.append(tag.encode(errors="replace").decode())
+    if query is not None and query.strip():
+        found = expression(query)
+        if found is None:
+            return "0", ()
+        conditions.append(
+            "(key IN (SELECT rowid FROM title_index WHERE title_index MATCH ?) OR id IN ("
+            " SELECT runs.thread_id FROM message_index JOIN items ON items.key ="
+            " message_index.rowid JOIN runs ON runs.id = items.run_id"
+            " WHERE message_index MATCH ?))"
+        )
+        values += [found, found]
+    return " AND ".join(conditions), tuple(values)
+
+
+def _cursor_after(thread: Thread) -> str:
+    return base64.urlsafe_b64encode(_json((thread.updated_at, thread.id)).encode()).decode()
+
+
+def _read_cursor(cursor: str) -> tuple[int, str]:
+    try:
+        return _CURSOR.validate_json(base64.b64decode(cursor, altchars=b"-_", validate=True))
+    except ValueError as error:
+        msg = f"{cursor!r} is not a cursor of an earlier page"
+        raise InvalidRequest(msg) from error
+
+
+def _json(value: Sequence[Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
