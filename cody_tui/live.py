@@ -5,10 +5,12 @@ A block is finished when another begins behind it, so nothing above the redrawn 
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from markdown_it import MarkdownIt
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
-from rich.markdown import Markdown
+from rich.markdown import Heading, Markdown, MarkdownElement
 from rich.segment import Segment, Segments
 
 FRAMES_PER_SECOND = 15
@@ -53,7 +55,8 @@ class LiveMarkdown:
     def _print(self, source: str) -> None:
         if self._printed_any:
             self._console.print()
-        self._console.print(_markdown(source))
+        for line in _lines(self._console, self._console.options, source):
+            self._console.print(Segments([*line, Segment.line()]), end="")
         self._printed_any = True
 
     def _draw(self) -> None:
@@ -81,7 +84,7 @@ class _Tail:
         self._gap = gap
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        lines = console.render_lines(_markdown(self._source), options, pad=False)
+        lines = _lines(console, options, self._source)
         if self._gap:
             lines.insert(0, [])
         for line in lines[-max(1, console.height - 2) :]:
@@ -101,5 +104,31 @@ def split_finished(source: str) -> tuple[str, str]:
     return "".join(lines[: starts[-1]]), "".join(lines[starts[-1] :])
 
 
-def _markdown(source: str) -> Markdown:
-    return Markdown(source.strip("\n"), code_theme="ansi_dark", hyperlinks=False)
+class _Heading(Heading):
+    """A heading that stands where the text does: Rich would centre it, or draw a box."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        self.text.justify = "left"
+        yield self.text
+
+
+class _Markdown(Markdown):
+    elements: ClassVar[dict[str, type[MarkdownElement]]] = {
+        **Markdown.elements,
+        "heading_open": _Heading,
+    }
+
+
+def _lines(console: Console, options: ConsoleOptions, source: str) -> list[list[Segment]]:
+    """Render Markdown without the empty lines that Rich puts around some blocks."""
+    markdown = _Markdown(source.strip("\n"), code_theme="ansi_dark", hyperlinks=False)
+    lines = console.render_lines(markdown, options, pad=False)
+    while lines and not _text(lines[0]):
+        del lines[0]
+    while lines and not _text(lines[-1]):
+        del lines[-1]
+    return lines
+
+
+def _text(line: list[Segment]) -> str:
+    return "".join(segment.text for segment in line).strip()

@@ -116,7 +116,7 @@ usages = st.builds(
 
 @st.composite
 def responses(draw: st.DrawFn) -> Response:
-    """Any response a run can have: an error only with the status ``error``, nothing while queued."""
+    """Any response a run can have: errors only with the status ``error``, nothing while queued."""
     status: Status = draw(st.sampled_from(get_args(Status)))
     outputs = st.lists(items, max_size=6, unique_by=lambda item: item.id)
     errors = st.builds(ErrorInfo, code=st.just("oops"), message=text)
