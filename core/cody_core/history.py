@@ -59,7 +59,7 @@ def settled(items: Iterable[Item]) -> list[Item]:
 
 def estimate_tokens(items: Iterable[Item]) -> int:
     """Estimate the tokens of items from the length of their JSON."""
-    return sum(len(item.model_dump_json()) for item in items) // BYTES_PER_TOKEN
+    return sum(len(item.model_dump_json().encode()) for item in items) // BYTES_PER_TOKEN
 
 
 def _last_of_each_turn(responses: Sequence[Response], current: str) -> list[Response]:
@@ -81,7 +81,8 @@ def _visible(item: Item) -> Item | None:
         case Cancelled(partial=Message() as partial) if partial.content.strip():
             return partial.model_copy(update={"id": item.id})
         case Cancelled(partial=FunctionCallOutput() as partial):
-            output = f"{partial.output}\n[interrupted: {item.reason or 'cancelled'}]".lstrip()
+            so_far = f"{partial.output}\n" if partial.output else ""
+            output = f"{so_far}[interrupted: {item.reason or 'cancelled'}]"
             return partial.model_copy(update={"output": output, "success": False})
         case Cancelled() | ErrorItem():
             return None

@@ -20,5 +20,5 @@ def pause_before_retry(error: ProviderError, failures: int) -> float | None:
     """
     if not error.retryable or (error.retry_after or 0) > PATIENCE:
         return None
-    pause = min(FIRST_PAUSE * 2.0 ** (failures - 1), LONGEST_PAUSE) * random.uniform(0.5, 1.5)
+    pause = min(FIRST_PAUSE * 2.0 ** min(failures - 1, 10), LONGEST_PAUSE) * random.uniform(0.5, 1.5)
     return max(pause, error.retry_after or 0)

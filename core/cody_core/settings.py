@@ -201,8 +201,8 @@ def _with_keys(settings: Settings) -> dict[str, ProviderSettings]:
     """Look up the keys that providers name by variable: nobody else reads the environment."""
     environment: dict[str, str | None] = {}
     for file in ENV_FILES:
-        environment.update(dotenv_values(file))
-    environment.update(os.environ)
+        environment.update({name: value for name, value in dotenv_values(file).items() if value})
+    environment.update({name: value for name, value in os.environ.items() if value})
     providers = dict(settings.providers)
     for name in settings.provider_names:
         provider = settings.provider(name)

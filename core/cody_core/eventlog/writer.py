@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 LIMIT = 1000
 """Events that may wait to be written before ``put`` waits too."""
 FLUSH_SECONDS = 5.0
-"""How long leaving the block waits for the last events to be written."""
+"""How long leaving the block by an exception waits for the last events to be written."""
 
 
 class LogWriter:
@@ -38,12 +38,17 @@ class LogWriter:
     @classmethod
     @asynccontextmanager
     async def open(cls, log: EventLog, run_id: str) -> AsyncIterator[LogWriter]:
-        """Write while the block runs, and what was put before it is left."""
+        """Write while the block runs, and what was put before it is left.
+
+        Raises:
+            CodyError: what the log raised when it did not take the last events.
+        """
         writer = cls(log, run_id)
         async with task_group() as tasks:
             drain = tasks.create_task(writer._drain())
             try:
                 yield writer
+                await writer.flush()
             finally:
                 await writer._finish()
                 drain.cancel()

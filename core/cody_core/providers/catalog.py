@@ -37,7 +37,8 @@ def resolve(settings: Settings, model: str | None, provider_id: str | None) -> M
     """Return the model that is meant, with what is known of it.
 
     ``model`` is ``name`` or ``provider/name``. Without it, it is the provider's default; without
-    either, the settings' model, that of the first provider with a key, or the offline demo.
+    either, the settings' model, that of the first provider with a key, or the offline demo. The
+    provider of a name that does not tell is that of the settings.
 
     Raises:
         UnknownProvider: no such provider is configured.
@@ -54,6 +55,8 @@ def resolve(settings: Settings, model: str | None, provider_id: str | None) -> M
         return _of_provider(settings, rest, prefix)
     if owner := _owner(settings, model):
         return _of_provider(settings, model, owner)
+    if settings.provider_id is not None:
+        return _of_provider(settings, model, settings.provider_id)
     msg = (
         f"the provider of model {model!r} cannot be told: write it as 'provider/{model}' "
         f"with one of {', '.join(settings.provider_names)}"
@@ -82,7 +85,7 @@ def _of_provider(settings: Settings, model: str | None, provider_id: str) -> Mod
         raise UnknownProvider(msg)
     if model is None:
         model = _default(settings, provider_id)
-    elif model.startswith(f"{provider_id}/") and provider.kind in OWN_MODELS_ONLY:
+    if model.startswith(f"{provider_id}/") and provider.kind in OWN_MODELS_ONLY:
         model = model.removeprefix(f"{provider_id}/")
     owner = _owner(settings, model)
     misplaced = owner not in (None, provider_id) and settings.provider(owner or "") is not None

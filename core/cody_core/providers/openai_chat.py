@@ -27,7 +27,11 @@ class OpenAIChatProvider:
         completions = self._client.chat.completions.with_streaming_response
         return stream_payloads(
             endpoint,
-            lambda: completions.create(**body),
+            # As an extra body it is sent as it is, over the two that the SDK insists on. What it
+            # takes as arguments it matches with its types, with the event loop standing still.
+            lambda: completions.create(
+                model=request.model, messages=(), stream=True, extra_body=body
+            ),
             ChatTranslator(endpoint, request.response_id),
         )
 

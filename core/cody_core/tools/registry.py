@@ -49,16 +49,18 @@ class Registry:
             return ToolResult(self._unknown(call.name), success=False)
         try:
             arguments = tool.arguments.model_validate_json(call.arguments.strip() or "{}")
-            async with asyncio.timeout(self._timeout):
-                return await tool.call(arguments, context)
         except ValidationError as error:
             return ToolResult(_describe(call.name, error), success=False)
+        deadline = asyncio.timeout(self._timeout)
+        try:
+            async with deadline:
+                return await tool.call(arguments, context)
         except ToolError as error:
             return ToolResult(error.message, success=False)
-        except TimeoutError:
-            text = f"{call.name} was stopped after {self._timeout:g} s."
-            return ToolResult(text, success=False)
         except Exception as error:
+            if deadline.expired() and isinstance(error, TimeoutError):
+                text = f"{call.name} was stopped after {self._timeout:g} s."
+                return ToolResult(text, success=False)
             logger.exception("tool %r failed", call.name)
             return ToolResult(f"{call.name} failed: {type(error).__name__}: {error}", success=False)
 

@@ -10,9 +10,10 @@ import logging
 import os
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from cody_core.errors import StoreUnavailable
+from cody_core.schema.events import offset_key
 from cody_core.schema.items import Message
 from cody_core.schema.response import Response
 from cody_core.schema.threads import Thread, title_of
@@ -42,7 +43,7 @@ class Outbox:
         path = self._directory / f"{write.response.id}.json"
         draft = path.with_suffix(f".{os.getpid()}.draft")
         draft.touch(mode=0o600)
-        draft.write_text(letter.model_dump_json())
+        draft.write_text(letter.model_dump_json(), encoding="utf-8")
         draft.replace(path)
         logger.warning("run %s is kept in %s until the store takes it", write.response.id, path)
 
@@ -54,8 +55,11 @@ class Outbox:
         stored = 0
         for path in sorted(self._directory.glob("*.json")):
             try:
-                letter = _Letter.model_validate_json(path.read_text())
-            except (ValidationError, UnicodeDecodeError):
+                letter = _Letter.model_validate_json(path.read_text(encoding="utf-8"))
+                offset_key(letter.version)
+            except FileNotFoundError:
+                continue  # another process that started at the same time has stored it
+            except ValueError:
                 logger.error("%s cannot be read and was set aside", path)
                 path.replace(path.with_suffix(".unreadable"))
                 continue

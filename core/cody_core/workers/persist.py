@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from cody_core.errors import EventLogError, StoreError, StoreUnavailable
 from cody_core.eventlog import EventLog
@@ -93,6 +94,8 @@ class Persister:
                 await self._log.expire(run_id, seconds=self._log_ttl)
         except StoreError as error:
             logger.error("run %s cannot be stored: %s", run_id, error)
+        except EventLogError as error:
+            logger.warning("run %s is stored, and stays in the log: %s", run_id, error)
         finally:
             if (left := saver.unsaved_write()) is not None:
                 self._outbox.put(left)
@@ -121,7 +124,7 @@ class _Saver:
         self._dirty = asyncio.Event()
         self._urgent = asyncio.Event()
         self._finished = False
-        self._changed: frozenset[int] | None = frozenset()
+        self._changed: frozenset[int] = frozenset()
         self._saved: str | None = None
 
     def take(self, batch: Sequence[Entry]) -> None:
@@ -157,7 +160,7 @@ class _Saver:
                 failures += 1
                 self._dirty.set()
                 logger.warning("saving is pending: %s", error)
-                await asyncio.sleep(min(FIRST_PAUSE * 2**failures, LONGEST_PAUSE))
+                await asyncio.sleep(min(FIRST_PAUSE * 2 ** min(failures, 10), LONGEST_PAUSE))
             else:
                 failures = 0
 
@@ -171,12 +174,12 @@ class _Saver:
     async def _save(self) -> None:
         if (write := self.unsaved_write()) is None:
             return
+        # Kept until the save has succeeded: a save that fails must not forget what had changed.
+        # Taken before anything is awaited: what changes from then on is not in this write.
+        self._changed |= self.reducer.take_changes()
         if self._new_thread is not None:
             await self._store.create_thread(self._new_thread)
             self._new_thread = None
-        # Kept until the save has succeeded: a save that fails must not forget what had changed.
-        self._changed = (self._changed or frozenset()) | self.reducer.take_changes()
-        response, version = write.response, write.version
-        await self._store.save_run(RunWrite(response, version, self._changed, self._owner))
+        await self._store.save_run(replace(write, changed=self._changed))
         self._changed = frozenset()
         self._saved = version

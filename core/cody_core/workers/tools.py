@@ -77,13 +77,17 @@ class _Calls:
         self._run_id = run_id
         self._running: set[asyncio.Task[None]] = set()
         self._in_order = asyncio.Lock()
+        self._aborted = False
 
     def take(self, entries: Sequence[Entry], answered: set[str]) -> None:
         for entry in entries:
             item = _done(entry)
-            if isinstance(item, FunctionCall) and item.call_id not in answered:
-                self._start(item, entry.event.trace_context)
-            elif isinstance(entry.payload, TurnAbortedByUser):
+            if isinstance(item, FunctionCall):
+                # The model may have written more before it heard that nobody wants it any longer.
+                if item.call_id not in answered and not self._aborted:
+                    self._start(item, entry.event.trace_context)
+            elif isinstance(entry.payload, TurnAbortedByUser) and not self._aborted:
+                self._aborted = True
                 self.stop()
 
     def stop(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from email.utils import formatdate
 from typing import Any
 
@@ -30,7 +30,7 @@ from pydantic import SecretStr
 from wire.openai_checks import check_chat, check_responses
 from wire.server import Answer, WireServer, recording
 
-KEY = "sk-proj-0123456789abcdef"
+KEY = "own-0123456789abcdef"
 CREATE: dict[str, Callable[..., Provider]] = {
     "openai": openai.create,
     "openai_chat": openai_chat.create,
@@ -149,6 +149,29 @@ async def test_cancelling_the_reader_closes_the_connection(
         task.cancel()
         await server.client_left.wait()
     assert task.cancelled()
+
+
+async def test_closing_the_provider_breaks_the_streams_under_way(
+    kind: str, server: WireServer, provider: Provider
+) -> None:
+    server.answers(Answer.sse(BEGINNINGS[kind], then="hang"))
+    reading = asyncio.Event()
+
+    async def read() -> None:
+        async for _ in provider.stream(ask()):
+            reading.set()
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        task = group.create_task(until_broken(read))
+        await reading.wait()
+        await provider.aclose()
+    assert type(task.result()) is ProviderStreamBroken
+
+
+async def until_broken(read: Callable[[], Awaitable[None]]) -> ProviderError:
+    with pytest.raises(ProviderError) as raised:
+        await read()
+    return raised.value
 
 
 def error_body(code: str | None, message: str = "Said.", kind: str = "some_error") -> Any:
