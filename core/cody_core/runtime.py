@@ -59,6 +59,8 @@ from cody_core.workers.tools import ToolWorker
 
 logger = logging.getLogger(__name__)
 
+BUSY_SECONDS = 1.0
+"""How long a call waits for another process that writes; what saves runs tries again by itself."""
 GRACE_SECONDS = 5.0
 """How long leaving the runtime waits for runs to be stored."""
 
@@ -115,7 +117,8 @@ async def _open_store(settings: Settings) -> AsyncIterator[Store]:
     except OSError as error:
         msg = f"the data directory {str(settings.home)!r} cannot be made: {error.strerror}; "
         raise StoreUnavailable(msg + "set CODY_HOME to another place") from error
-    async with SqliteStore.open(settings.home / "cody.db") as store:
+    database = settings.home / "cody.db"
+    async with SqliteStore.open(database, busy_timeout=BUSY_SECONDS) as store:
         yield store
 
 
@@ -278,13 +281,19 @@ class Runtime:
             async with task_group() as tasks:
                 tasks.create_task(self._persister.run(run_id, new_thread))
                 live.work = tasks.create_task(self._work(live.request))
+        except Exception:
+            logger.exception("run %s could not be stored", run_id)
         finally:
             del self._live[run_id]
 
     async def _work(self, run: RunRequest) -> None:
-        async with task_group() as tasks:
-            tasks.create_task(self._tool_worker.run(run.run_id))
-            tasks.create_task(self._engine.run(run))
+        """Run engine and tools side by side: if one fails the other stops, and other runs go on."""
+        try:
+            async with task_group() as tasks:
+                tasks.create_task(self._tool_worker.run(run.run_id))
+                tasks.create_task(self._engine.run(run))
+        except Exception:
+            logger.exception("run %s could not be worked on", run.run_id)
 
     async def _submitted(self, run_id: str) -> Submitted | None:
         """Return where a run is that was submitted before."""

@@ -166,7 +166,7 @@ BUILT_IN_PROVIDERS: Mapping[str, ProviderSettings] = MappingProxyType(
         ),
         "ollama": ProviderSettings(base_url="http://127.0.0.1:11434/v1"),
         "lmstudio": ProviderSettings(base_url="http://127.0.0.1:1234/v1"),
-        "vllm": ProviderSettings(base_url="http://127.0.0.1:8000/v1", api_key_env="VLLM_API_KEY"),
+        "vllm": ProviderSettings(base_url="http://127.0.0.1:8000/v1"),
         "llamacpp": ProviderSettings(base_url="http://127.0.0.1:8080/v1"),
         "demo": ProviderSettings(kind="demo"),
     }

@@ -182,4 +182,4 @@ class _Saver:
             self._new_thread = None
         await self._store.save_run(replace(write, changed=self._changed))
         self._changed = frozenset()
-        self._saved = version
+        self._saved = write.version
