@@ -20,6 +20,6 @@ def pause_before_retry(error: ProviderError, failures: int) -> float | None:
     """
     if not error.retryable or (error.retry_after or 0) > PATIENCE:
         return None
-    doublings = min(failures - 1, 10)  # the longest pause is reached sooner, the largest float never
+    doublings = min(failures - 1, 10)  # more are longer than the longest pause
     pause = min(FIRST_PAUSE * 2.0**doublings, LONGEST_PAUSE) * random.uniform(0.5, 1.5)
     return max(pause, error.retry_after or 0)

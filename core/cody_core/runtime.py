@@ -173,13 +173,11 @@ class Runtime:
 
     async def stop(self) -> None:
         """End all runs, wait a moment for them to be stored, then leave the rest to the outbox."""
-        if self._recovery is not None:
-            self._recovery.cancel()
         for live in self._live.values():
             if live.work is not None:
                 live.work.cancel()
-        if self._serving:
-            _, late = await asyncio.wait(self._serving, timeout=GRACE_SECONDS)
+        if ending := self._serving | ({self._recovery} if self._recovery else set()):
+            _, late = await asyncio.wait(ending, timeout=GRACE_SECONDS)
             for task in late:
                 task.cancel()
 

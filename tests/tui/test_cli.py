@@ -1,0 +1,288 @@
+"""The command line as its users see it: in processes of its own, through pipes and a pty."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+from cody_core.schema.events import Event
+from support.redis import RedisServer
+
+SCRIPT = str(Path(sys.executable).parent / "cody")
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def cody(
+    *args: str, stdin: str | bytes = "", env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the program with a pipe at each end."""
+    data = stdin.encode() if isinstance(stdin, str) else stdin
+    done = subprocess.run(
+        [SCRIPT, *args],
+        input=data,
+        capture_output=True,
+        env={**os.environ, "CODY_DEMO_DELAY": "0", **(env or {})},
+        timeout=50,
+        check=False,
+    )
+    return subprocess.CompletedProcess(
+        args, done.returncode, done.stdout.decode(), done.stderr.decode()
+    )
+
+
+def threads() -> list[dict[str, object]]:
+    listed = cody("threads", "list", "--json")
+    return [json.loads(line) for line in listed.stdout.splitlines()]
+
+
+def test_chat_streams_is_saved_and_continued() -> None:
+    first = cody("chat", "--model", "demo/tour", "hello")
+    assert (first.returncode, first.stdout[:2]) == (0, "# ")
+    assert "hello" in first.stdout
+    assert "The user would like an answer" in first.stderr
+    (thread,) = threads()
+    assert thread["title"] == "hello"
+    again = cody("chat", "-c", "-q", "and now?")
+    assert again.returncode == 0
+    assert again.stderr == ""
+    assert again.stdout != first.stdout
+    (thread,) = threads()
+    shown = cody("threads", "show", str(thread["id"]))
+    assert "> hello" in shown.stdout
+    assert "> and now?" in shown.stdout
+    assert first.stdout.strip() in shown.stdout
+
+
+def test_a_named_thread_is_continued() -> None:
+    cody("chat", "-q", "-m", "demo/echo", "one")
+    cody("chat", "-q", "-m", "demo/echo", "two")
+    first = threads()[1]
+    cody("chat", "-q", "-t", str(first["id"]), "three")
+    assert [thread["title"] for thread in threads()] == ["one", "two"]
+
+
+def test_what_is_piped_in_is_added_to_the_prompt() -> None:
+    both = cody("chat", "-q", "-m", "demo/echo", "review", stdin="the diff\n")
+    assert both.stdout == "review\n\nthe diff\n"
+    alone = cody("chat", "-q", "-m", "demo/echo", stdin=b"caf\xc3\xa9 \xff")
+    assert alone.stdout == "café �\n"
+
+
+def test_json_is_one_canonical_event_a_line_and_nothing_else() -> None:
+    done = cody("chat", "--json", "-m", "demo/tools", "what time is it?")
+    events = [Event.from_json(line.encode()) for line in done.stdout.splitlines()]
+    assert events[0].type == "response_start"
+    assert [event.is_terminal for event in events] == [False] * (len(events) - 1) + [True]
+    assert done.stderr == ""
+
+
+def test_without_streaming_the_answer_is_the_same() -> None:
+    streamed = cody("chat", "-q", "-m", "demo/tour", "hi")
+    whole = cody("chat", "-q", "--no-stream", "-m", "demo/tour", "hi")
+    assert whole.stdout == streamed.stdout
+
+
+def test_tool_activity_goes_to_standard_error() -> None:
+    done = cody("chat", "-m", "demo/tools", "what time is it?")
+    assert "get_time" in done.stderr
+    assert "✗" in done.stderr
+    assert "get_time" not in done.stdout.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "names"),
+    [
+        (["chat"], 2, "no prompt"),
+        (["chat", "--bogus", "hi"], 2, "--bogus"),
+        (["chat", "-t", "nonsense", "hi"], 2, "nonsense"),
+        (["chat", "-c", "-t", "01a20436-6d15-73ae-a0df-3650e2e4e342", "hi"], 2, "--thread"),
+        (["chat", "-c", "hi"], 1, "no thread"),
+        (["chat", "-t", "01a20436-6d15-73ae-a0df-3650e2e4e342", "hi"], 1, "no thread"),
+        (["chat", "-m", "nope", "hi"], 1, "nope"),
+        (["chat", "-m", "openai/gpt-5", "hi"], 1, "OPENAI_API_KEY"),
+        (["chat", "-m", "claude-haiku-4.5", "hi"], 1, "ANTHROPIC_API_KEY"),
+        (["chat", "-q", "-m", "demo/fail", "hi"], 1, "overloaded"),
+        (["threads", "show", "01a20436-6d15-73ae-a0df-3650e2e4e342"], 1, "no thread"),
+        ([], 2, "terminal"),
+    ],
+)
+def test_an_error_is_one_clear_line(args: list[str], code: int, names: str) -> None:
+    done = cody(*args)
+    assert done.returncode == code
+    assert names in done.stderr
+    assert "Traceback" not in done.stderr
+    if code == 1:
+        last = done.stderr.splitlines()[-1]
+        assert last.startswith("cody: ")
+        assert names in last
+
+
+def test_a_malformed_setting_is_named() -> None:
+    done = cody("chat", "hi", env={"PORT": "many"})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "PORT" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_closed_pipe_ends_quietly_and_ends_the_run() -> None:
+    command = f"{SCRIPT} chat -q -m demo/long hi | head -1; echo ${{PIPESTATUS[0]}}"
+    env = {**os.environ, "CODY_DEMO_DELAY": "0.001"}
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, env=env, timeout=50, check=False,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.stdout.decode().splitlines() == ["# The long answer", "141"]
+    assert done.stderr == b""
+    (thread,) = threads()
+    shown = cody("threads", "show", str(thread["id"]), "--json")
+    (run,) = json.loads(shown.stdout)["runs"]
+    assert run["status"] == "aborted"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_keeps_what_came(number: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [SCRIPT, "chat", "-q", "-m", "demo/long", "hi"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        env={**os.environ, "CODY_DEMO_DELAY": "0.005"},
+    )
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    process.send_signal(number)
+    rest, errors = process.communicate(timeout=20)
+    assert process.returncode == 128 + number
+    assert errors == b""
+    (thread,) = threads()
+    (run,) = json.loads(cody("threads", "show", str(thread["id"]), "--json").stdout)["runs"]
+    assert run["status"] == "aborted"
+    (item,) = run["output_items"]
+    assert item["type"] == "cancelled"
+    assert item["partial"]["content"].rstrip() == (first + rest).decode().rstrip()
+
+
+def test_a_process_that_was_killed_leaves_what_came_and_the_next_one_says_so() -> None:
+    process = subprocess.Popen(
+        [SCRIPT, "chat", "-q", "-m", "demo/long", "hi"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        bufsize=0,
+        env={**os.environ, "CODY_DEMO_DELAY": "0.005"},
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    while not (listed := threads()) or not _runs(str(listed[0]["id"])):
+        assert process.poll() is None
+    assert _runs(str(listed[0]["id"]))[0]["status"] == "in_progress"
+    process.kill()
+    process.communicate()
+    while (run := _runs(str(listed[0]["id"]))[0])["status"] == "in_progress":
+        pass
+    assert run["status"] == "error"
+    assert run["error"]["code"] == "interrupted"
+
+
+def _runs(thread_id: str) -> Sequence[dict[str, Any]]:
+    shown = cody("threads", "show", thread_id, "--json")
+    runs: Sequence[dict[str, Any]] = json.loads(shown.stdout)["runs"]
+    return runs
+
+
+def test_threads_are_found_and_deleted() -> None:
+    for prompt in ("about bees", "about whales"):
+        cody("chat", "-q", "-m", "demo/echo", prompt)
+    found = cody("threads", "list", "-q", "whales").stdout
+    assert "whales" in found
+    assert "bees" not in found
+    thread_id = found.split()[0]
+    assert cody("threads", "delete", thread_id, stdin="n\n").returncode == 1
+    assert cody("threads", "delete", "--yes", thread_id).returncode == 0
+    assert [thread["title"] for thread in threads()] == ["about bees"]
+
+
+def test_the_same_commands_go_through_redis(redis_server: RedisServer) -> None:
+    env = {"REDIS_URL": redis_server.url}
+    first = cody("chat", "--json", "-m", "demo/echo", "over redis", env=env)
+    run_id = json.loads(first.stdout.splitlines()[0])["run_id"]
+    again = cody("chat", "-q", "-c", "and again", env=env)
+    assert again.stdout == "and again\n"
+    import redis
+
+    with redis.Redis.from_url(redis_server.url) as client:
+        stored = client.xrange(f"codex:run:{run_id}:events", "-", "+")
+        assert [fields[b"event"].decode() for _, fields in stored] == first.stdout.splitlines()
+        assert client.ttl(f"codex:run:{run_id}:events") > 0
+
+
+def test_a_redis_that_is_away_is_named() -> None:
+    done = cody("chat", "hi", env={"REDIS_URL": "redis://:secret@127.0.0.1:1"})
+    assert done.returncode == 1
+    assert "REDIS_URL" in done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_a_terminal_shows_rendered_markdown_and_no_escape_of_the_models() -> None:
+    child = pexpect.spawn(
+        SCRIPT, ["chat", "-q", "-m", "demo/echo", "# Title\n\n**bold** \x1b]0;owned\x07\n\n- item"],
+        dimensions=(30, 80), timeout=20, encoding="utf-8",
+        env={**os.environ, "CODY_DEMO_DELAY": "0", "TERM": "xterm-256color"},
+    )  # fmt: skip
+    output = child.read()
+    child.close()
+    assert child.exitstatus == 0
+    assert "\x1b]0;" not in output
+    assert "\x07" not in output
+    text = ESCAPES.sub("", output)
+    assert "**" not in text
+    assert "• item" in text
+    assert "␛]0;owned" in text
+
+
+HEAVY = ("textual", "openai", "anthropic", "fastapi", "redis", "convex", "httpx")
+
+
+@pytest.mark.parametrize("args", [["--version"], ["chat", "--help"], ["threads", "--help"]])
+def test_help_and_version_import_nothing_heavy(args: list[str]) -> None:
+    code = (
+        "import sys\n"
+        "from cody_tui.cli import main\n"
+        f"sys.argv = ['cody', *{args!r}]\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        f"found = [name for name in {HEAVY!r} if name in sys.modules]\n"
+        "assert not found, found\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"cody" in done.stdout
+
+
+def test_a_chat_imports_neither_textual_nor_an_sdk_it_does_not_call() -> None:
+    code = (
+        "import sys\n"
+        "from cody_tui.cli import main\n"
+        "sys.argv = ['cody', 'chat', '-q', '-m', 'demo/echo', 'hi']\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        f"found = [name for name in {HEAVY!r} if name in sys.modules]\n"
+        "assert not found, found\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, stdin=subprocess.DEVNULL, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, b"hi\n"), done.stderr.decode()
+
+
+def test_a_directory_named_core_does_not_get_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "work" / "core").mkdir()
+    (tmp_path / "work" / "core" / "__init__.py").write_text("raise RuntimeError('not ours')")
+    assert cody("chat", "-q", "-m", "demo/echo", "hi").stdout == "hi\n"
