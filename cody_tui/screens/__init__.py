@@ -1,1 +1,1 @@
-"""."""
+"""Screens: they compose widgets and route what goes between them."""

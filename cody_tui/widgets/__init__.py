@@ -1,1 +1,1 @@
-"""."""
+"""Widgets, and what renders their lines."""

@@ -268,7 +268,7 @@ class _Tail:
         self.ended = False
         self.stopped = False
         self.task: asyncio.Task[None] | None = None
-        self._floor = offset_key(position)
+        self._floor = self._newest = offset_key(position)
         self._entries: list[Entry] = []
         self._keys: list[tuple[int, int]] = []
         self._wake = asyncio.Event()
@@ -280,6 +280,7 @@ class _Tail:
         if surplus := max(0, len(self._entries) - RECENT):
             self._floor = self._keys[surplus - 1]
             del self._entries[:surplus], self._keys[:surplus]
+        self._newest = self._keys[-1]
         self.position = entries[-1].offset
         self.ended = entries[-1].is_terminal
         self._notify()
@@ -299,7 +300,8 @@ class _Tail:
 
     async def more(self, offset: str) -> None:
         """Wait until there is, or may be, something after an offset."""
-        while not (self.stopped or self._error or self.after(offset)):
+        key = offset_key(offset)
+        while not (self.stopped or self._error or self._newest > key):
             await self._wake.wait()
 
     def stop(self) -> None:

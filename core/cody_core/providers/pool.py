@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -36,9 +37,10 @@ class ProviderPool:
     async def get(self, provider_id: str) -> Provider:
         """Return a provider. Importing it runs in a thread: it may take seconds.
 
+        A missing key is told by the first request.
+
         Raises:
             UnknownProvider: no such provider is configured.
-            ProviderAuthError: its key is missing.
         """
         async with self._lock:
             if found := self._providers.get(provider_id):
@@ -50,6 +52,7 @@ class ProviderPool:
             module = await asyncio.to_thread(importlib.import_module, ADAPTERS[settings.kind])
             options = {"delay": self._settings.demo_delay} if settings.kind == "demo" else {}
             provider: Provider = module.create(settings, name=provider_id, **options)
+            gc.freeze()  # an SDK is 100,000 objects: full collections would halt streams for 50 ms
             self._providers[provider_id] = provider
             return provider
 

@@ -252,7 +252,6 @@ class EventFactory:
         )
 
 
-_OFFSET = re.compile(r"^(\d{1,20})-(\d{1,20})$")
 _MAY_END = re.compile(rb'"response_(done|error)"')
 START = "0-0"
 """The offset before the first event of every run."""
@@ -264,10 +263,11 @@ def offset_key(offset: str) -> tuple[int, int]:
     Raises:
         ValueError: ``offset`` is not of the form ``ms-seq``.
     """
-    if not (match := _OFFSET.match(offset)):
+    ms, _, sequence = offset.partition("-")
+    if not (ms.isdecimal() and sequence.isdecimal() and offset.isascii()):
         msg = f"offset {offset!r} is not of the form 'milliseconds-sequence'"
         raise ValueError(msg)
-    return int(match[1]), int(match[2])
+    return int(ms), int(sequence)
 
 
 class Entry:

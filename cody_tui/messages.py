@@ -1,0 +1,41 @@
+"""What the parts of the program hand each other: snapshots of runs down, messages up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+if TYPE_CHECKING:
+    from cody_core.schema.response import Response
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """When an item was opened and when it ended, in milliseconds since the epoch."""
+
+    start: int
+    end: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A run as far as it has come, and what its response does not say."""
+
+    response: Response
+    open_items: frozenset[str] = frozenset()
+    spans: Mapping[str, Span] | None = None
+
+    def span(self, item_id: str) -> Span | None:
+        """Return when an item streamed; not known of one that was read from the store."""
+        return self.spans.get(item_id) if self.spans else None
+
+
+class ThreadShown(Message):
+    """Another thread is on the screen, or it has got its title; ``None`` is a thread to come."""
+
+    def __init__(self, title: str | None) -> None:
+        self.title = title
+        super().__init__()

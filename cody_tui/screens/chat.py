@@ -1,0 +1,223 @@
+"""The chat screen: a transcript, a prompt and a status line, and what goes between them."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from cody_core.errors import CodyError
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.worker import WorkerCancelled, WorkerFailed
+
+from cody_tui.conversation import Conversation
+from cody_tui.messages import Snapshot, ThreadShown
+from cody_tui.widgets.prompt import Prompt
+from cody_tui.widgets.status import State, Status
+from cody_tui.widgets.transcript import Transcript
+
+if TYPE_CHECKING:
+    from cody_core.client import Client
+    from cody_core.schema.response import Response
+    from cody_core.schema.threads import ThreadDetail
+
+
+def _scrolling(key: str, action: str, name: str, tooltip: str) -> Binding:
+    """Return a binding that scrolls the transcript wherever the focus is."""
+    return Binding(
+        key, action, tooltip, id=f"chat.{name}", tooltip=tooltip, show=False, priority=True
+    )
+
+
+class ChatScreen(Screen[None]):
+    """One thread at a time: shown, continued, stopped, begun anew."""
+
+    AUTO_FOCUS = "Prompt"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "abort", "Stop", id="chat.abort", tooltip="Stop the answer"),
+        Binding(
+            "ctrl+n", "new_thread", "New thread", id="chat.new", tooltip="Begin a new thread",
+            priority=True,
+        ),
+        _scrolling("pageup", "page(-1)", "page_up", "Scroll up by a screen"),
+        _scrolling("pagedown", "page(1)", "page_down", "Scroll down by a screen"),
+        _scrolling("ctrl+home", "start", "start", "Show the beginning of the thread"),
+        _scrolling("ctrl+end", "end", "end", "Show the end of the thread and follow it"),
+        _scrolling("home", "start_unless_writing", "home", "Show the beginning of the thread"),
+        _scrolling("end", "end_unless_writing", "end_key", "Show the end of the thread"),
+    ]  # fmt: skip
+
+    def __init__(
+        self, *, model: str | None = None, thread_id: str | None = None, notice: str | None = None
+    ) -> None:
+        super().__init__()
+        self._transcript = Transcript()
+        self._prompt = Prompt()
+        self._status = Status()
+        self._model = model
+        self._notice = notice
+        self._client: Client | None = None
+        self._is_offline = False
+        self._conversation = Conversation(self, model=model, thread_id=thread_id)
+        self._latest: Response | None = None
+
+    def compose(self) -> ComposeResult:
+        """Put the three parts below each other."""
+        yield self._transcript
+        yield self._prompt
+        yield self._status
+
+    def on_mount(self) -> None:
+        """Say what there is to say before anything is connected."""
+        self._clock = self.set_interval(1, self._tick, pause=True)
+        self._status.model = self._model or ""
+        if self._notice:
+            self._transcript.notice(self._notice, "muted")
+
+    # The app's side
+
+    def connect(self, client: Client) -> None:
+        """Begin to converse: what has been typed meanwhile is sent."""
+        self._client = client
+        self._converse(client)
+        self.conversation_changed()
+
+    def disconnect(self, error: CodyError) -> None:
+        """Say that there is nobody to converse with; what has been typed can be typed again."""
+        self._client = None
+        self._is_offline = True
+        self.conversation_failed(error, self._conversation.take_waiting())
+
+    async def leave(self) -> None:
+        """Stop following; the client can be closed afterwards."""
+        self._client = None
+        for worker in self.workers.cancel_group(self, "conversation"):
+            with contextlib.suppress(WorkerCancelled, WorkerFailed):
+                await worker.wait()
+
+    # What the user does
+
+    @on(Prompt.Sent)
+    def _send(self, event: Prompt.Sent) -> None:
+        event.stop()
+        if self._is_offline:
+            self._prompt.restore(event.text)
+            return
+        self._transcript.show_end()
+        self._conversation.send(event.text)
+
+    async def action_abort(self) -> None:
+        """Stop the live answer; what has been streamed stays."""
+        await self._conversation.abort()
+
+    def action_new_thread(self) -> None:
+        """Begin a new thread; a live answer goes on unseen, and prompts that wait come back."""
+        unsent = self._conversation.take_waiting()
+        self._conversation = Conversation(self, model=self._model, thread_id=None)
+        self._latest = None
+        self._transcript.clear()
+        self._status.usage = None
+        if unsent:
+            self._prompt.restore("\n\n".join(unsent))
+        if self._client is not None:
+            self._converse(self._client)
+        self.conversation_changed()
+        self.post_message(ThreadShown(None))
+
+    def action_page(self, pages: int) -> None:
+        """Scroll the transcript by screenfuls."""
+        self._transcript.scroll_pages(pages)
+
+    def action_start(self) -> None:
+        """Show the first row."""
+        self._transcript.show_start()
+
+    def action_end(self) -> None:
+        """Show the last row and follow."""
+        self._transcript.show_end()
+
+    action_start_unless_writing = action_start
+    action_end_unless_writing = action_end
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leave Home and End to the prompt while there is something in it."""
+        return not (action.endswith("_unless_writing") and self._prompt.text)
+
+    # What the conversation tells
+
+    @work(group="conversation", exclusive=True)
+    async def _converse(self, client: Client) -> None:
+        await self._conversation.converse(client)
+
+    def thread_loaded(self, detail: ThreadDetail) -> None:
+        """Show the thread from its end."""
+        self._transcript.load(detail.runs)
+        if self._notice:
+            self._transcript.notice(self._notice, "muted")
+        prompts = [text for run in detail.runs for text in _prompts(run)]
+        self._prompt.remember(prompts)
+        if detail.runs:
+            self._take(detail.runs[-1])
+        self.post_message(ThreadShown(detail.thread.title))
+
+    def snapshot_came(self, snapshot: Snapshot) -> None:
+        """Show how far the live run has come."""
+        is_first = self._latest is None
+        self._take(snapshot.response)
+        self._transcript.show(snapshot)
+        self.conversation_changed()
+        if is_first:
+            from cody_core.schema.threads import title_of
+
+            prompts = _prompts(snapshot.response)
+            self.post_message(ThreadShown(title_of(prompts[0]) if prompts else None))
+
+    def conversation_changed(self) -> None:
+        """Bring prompts that wait and the status line up to date."""
+        conversation = self._conversation
+        self._transcript.queue(conversation.sending, conversation.waiting)
+        if conversation.is_live:
+            self._clock.resume()
+        else:
+            self._clock.pause()
+        self._status.state = self._state()
+        self._status.seconds = self._seconds()
+
+    def conversation_failed(self, error: CodyError, unsent: Sequence[str]) -> None:
+        """Say what failed, and give back what could not be sent."""
+        self._transcript.notice(f"✗ {error.message}")
+        if unsent:
+            self._prompt.restore("\n\n".join(unsent))
+        self.conversation_changed()
+
+    def _take(self, response: Response) -> None:
+        self._latest = response
+        self._status.model = response.model_id
+        self._status.usage = response.usage or self._status.usage
+
+    def _tick(self) -> None:
+        self._transcript.tick()
+        self._status.seconds = self._seconds()
+
+    def _seconds(self) -> int:
+        conversation = self._conversation
+        return int(time.monotonic() - conversation.began) if conversation.is_live else 0
+
+    def _state(self) -> State:
+        if self._client is None:
+            return "offline" if self._is_offline else "starting"
+        if not self._conversation.is_live:
+            return "ready"
+        if self._conversation.is_stopping:
+            return "stopping"
+        items = self._latest.output_items if self._latest and not self._latest.is_terminal else ()
+        answering = any(item.type == "message" and item.content for item in items)
+        return "answering" if answering else "thinking"
+
+
+def _prompts(run: Response) -> list[str]:
+    return [item.content for item in run.input_items if item.type == "message"]

@@ -1,0 +1,104 @@
+"""Code, highlighted in the theme's colours.
+
+Pygments tells the tokens apart; what they look like is the palette's business.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from pygments.lexer import Lexer
+from pygments.lexers import get_lexer_by_name
+from pygments.token import Token, _TokenType
+from pygments.util import ClassNotFound
+
+from cody_tui.widgets.lines import TAB, Line, fold, width_of
+from cody_tui.widgets.palette import Palette
+
+MAX_HIGHLIGHTED: Final = 100_000
+"""Characters of one block that are worth the time; what is longer is shown plain."""
+
+_STYLES: Final[dict[_TokenType, str]] = {
+    Token.Keyword: "keyword",
+    Token.Keyword.Type: "type",
+    Token.Operator.Word: "keyword",
+    Token.Literal.String: "string",
+    Token.Literal.Number: "number",
+    Token.Keyword.Constant: "number",
+    Token.Comment: "comment",
+    Token.Name.Function: "function",
+    Token.Name.Decorator: "function",
+    Token.Name.Attribute: "function",
+    Token.Name.Class: "type",
+    Token.Name.Builtin: "type",
+    Token.Name.Exception: "type",
+    Token.Name.Tag: "keyword",
+    Token.Generic.Inserted: "inserted",
+    Token.Generic.Deleted: "deleted",
+    Token.Generic.Heading: "type",
+    Token.Generic.Subheading: "comment",
+    Token.Generic.Prompt: "comment",
+    Token: "fence",
+}
+
+
+@lru_cache(maxsize=64)
+def lexer_for(language: str) -> Lexer | None:
+    """Return the lexer of a language, or ``None`` where there is none; looked up once."""
+    if not language:
+        return None
+    try:
+        return get_lexer_by_name(language, stripnl=False, ensurenl=False)
+    except ClassNotFound:
+        return None
+
+
+@lru_cache(maxsize=512)
+def _style_name(token: _TokenType) -> str:
+    kind: _TokenType | None = token
+    while kind is not None and kind not in _STYLES:
+        kind = kind.parent
+    return _STYLES[kind or Token]
+
+
+def language_of(info: str) -> str:
+    """Return the language a fence names, without what else its info string says."""
+    return info.split(maxsplit=1)[0].strip("{}.").lower() if info.strip() else ""
+
+
+def highlight(code: str, language: str, palette: Palette) -> list[Line]:
+    """Return one line of styled runs per line of code; a last newline begins no line."""
+    code = code.expandtabs(TAB).removesuffix("\n")
+    lexer = lexer_for(language) if len(code) <= MAX_HIGHLIGHTED else None
+    if lexer is None:
+        plain = palette["fence"]
+        return [[(line, plain)] for line in code.split("\n")]
+    lines: list[Line] = [[]]
+    for token, text in lexer.get_tokens(code):
+        style = palette.over(_style_name(token), "fence")
+        first, *others = text.split("\n")
+        if first:
+            lines[-1].append((first, style))
+        for other in others:
+            lines.append([(other, style)] if other else [])
+    return lines[: code.count("\n") + 1]
+
+
+def framed(lines: list[Line], width: int, palette: Palette) -> list[Line]:
+    """Give lines of code their background over the whole width, and a cell of air at the sides."""
+    ground = palette["fence"]
+    parts = (part for line in lines for part in fold(line or [("", ground)], width - 2))
+    return [_padded(part, width, palette) for part in parts]
+
+
+def _padded(line: Line, width: int, palette: Palette) -> Line:
+    ground = palette["fence"]
+    return [(" ", ground), *line, (" " * max(0, width - 1 - width_of(line)), ground)]
+
+
+def label(language: str, width: int, palette: Palette) -> list[Line]:
+    """Return the line above a block of code that names its language; none without a name."""
+    if not language:
+        return []
+    return [_padded([(language[: max(1, width - 2)], palette["label"])], width, palette)]

@@ -1,0 +1,148 @@
+"""Markdown blocks as lines: one markdown-it tree in, styled lines of a given width out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from markdown_it import MarkdownIt
+from markdown_it.tree import SyntaxTreeNode
+from rich.style import Style
+
+from cody_tui.widgets.code import framed, highlight, label, language_of
+from cody_tui.widgets.inline import inline_runs
+from cody_tui.widgets.lines import Line, Run, prefixed, wrap
+from cody_tui.widgets.palette import Palette
+from cody_tui.widgets.table import table_lines
+
+PARSER: Final = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+"""Raw HTML is text like any other."""
+MAX_DEPTH: Final = 12
+"""Lists and quotes nested deeper are no longer indented: there is an end to the width."""
+
+_BULLETS: Final = ("•", "◦", "▪")
+
+
+class Renderer:
+    """Renders blocks for one width and palette."""
+
+    def __init__(self, width: int, palette: Palette) -> None:
+        self.width = max(8, width)
+        self.palette = palette
+
+    def blocks(
+        self,
+        nodes: Sequence[SyntaxTreeNode],
+        *,
+        width: int | None = None,
+        ground: Style | None = None,
+        tight: bool = False,
+        depth: int = 0,
+    ) -> list[Line]:
+        """Render blocks one below the other, an empty line between them unless ``tight``."""
+        width = self.width if width is None else max(8, width)
+        ground = self.palette["text"] if ground is None else ground
+        lines: list[Line] = []
+        for node in nodes:
+            if lines and not tight:
+                lines.append([])
+            lines.extend(self._block(node, width, ground, depth))
+        return lines
+
+    def _block(self, node: SyntaxTreeNode, width: int, ground: Style, depth: int) -> list[Line]:
+        match node.type:
+            case "heading":
+                return self._heading(node, width)
+            case "fence" | "code_block":
+                language = language_of(node.info) if node.type == "fence" else ""
+                return self.code(node.content, language, width)
+            case "blockquote":
+                return self._quote(node, width, depth)
+            case "bullet_list" | "ordered_list":
+                return self._list(node, width, ground, depth)
+            case "table":
+                return self._table(node, width)
+            case "hr":
+                return [[("─" * width, self.palette["rule"])]]
+            case _:
+                return wrap(self._inline(node, ground), width)
+
+    def code(self, code: str, language: str, width: int | None = None) -> list[Line]:
+        """Render a block of code with the name of its language above."""
+        width = self.width if width is None else width
+        lines = framed(highlight(code, language, self.palette), width, self.palette)
+        return [*label(language, width, self.palette), *lines]
+
+    def _inline(self, node: SyntaxTreeNode, ground: Style) -> list[Run]:
+        runs: list[Run] = []
+        for child in node.children:
+            if child.token is not None and child.type == "inline":
+                runs.extend(inline_runs(child.token.children or (), self.palette, ground))
+        return runs
+
+    def _heading(self, node: SyntaxTreeNode, width: int) -> list[Line]:
+        first = node.tag in ("h1", "h2")
+        style = self.palette["heading"] if first else self.palette["strong"]
+        if node.tag == "h1":
+            style += Style(underline=True)
+        return wrap(self._inline(node, style), width)
+
+    def _quote(self, node: SyntaxTreeNode, width: int, depth: int) -> list[Line]:
+        inner = width - 2 if depth < MAX_DEPTH else width
+        lines = self.blocks(
+            node.children, width=inner, ground=self.palette["quote"], depth=depth + 1
+        )
+        if depth >= MAX_DEPTH:
+            return lines
+        bar = ("▎ ", self.palette["rule"])
+        return prefixed(lines or [[]], bar, bar)
+
+    def _list(self, node: SyntaxTreeNode, width: int, ground: Style, depth: int) -> list[Line]:
+        loose = any(not _is_tight(item) for item in node.children)
+        ordered = node.type == "ordered_list"
+        start = int(node.attrs.get("start", 1)) if ordered else 0
+        size = len(str(start + len(node.children) - 1)) + 2 if ordered else 2
+        nested = depth < MAX_DEPTH
+        lines: list[Line] = []
+        for index, item in enumerate(node.children):
+            if ordered:
+                marker = f"{start + index}.".rjust(size - 1) + " "
+            else:
+                marker = f"{_BULLETS[depth % len(_BULLETS)]} "
+            inner = width - size if nested else width
+            body = self.blocks(
+                item.children, width=inner, ground=ground, tight=not loose, depth=depth + 1
+            )
+            if lines and loose:
+                lines.append([])
+            first, rest = (marker, self.palette["muted"]), (" " * size, ground)
+            lines.extend(prefixed(body or [[]], first, rest) if nested else body)
+        return lines
+
+    def _table(self, node: SyntaxTreeNode, width: int) -> list[Line]:
+        rows = [row for part in node.children for row in part.children]
+        cells = [
+            [self._inline(cell, self._cell_style(cell)) for cell in row.children] for row in rows
+        ]
+        aligns = [_align(cell.attrs) for cell in rows[0].children]
+        return table_lines(cells[0], cells[1:], aligns, width, self.palette)
+
+    def _cell_style(self, cell: SyntaxTreeNode) -> Style:
+        return self.palette["strong" if cell.type == "th" else "text"]
+
+
+def parse(source: str, env: dict[str, Any]) -> list[SyntaxTreeNode]:
+    """Return the top-level blocks; ``env`` carries link definitions from parse to parse."""
+    return list(SyntaxTreeNode(PARSER.parse(source, env)).children)
+
+
+def _is_tight(item: SyntaxTreeNode) -> bool:
+    """Tell whether an item's paragraphs are hidden: that is how the parser marks a tight list."""
+    paragraphs: Iterable[SyntaxTreeNode] = (
+        child for child in item.children if child.type == "paragraph"
+    )
+    return all(child.hidden for child in paragraphs)
+
+
+def _align(attrs: dict[str, Any]) -> str:
+    return str(attrs.get("style", "")).removeprefix("text-align:")

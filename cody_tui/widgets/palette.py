@@ -1,0 +1,42 @@
+"""The styles of a transcript, taken from the theme once and handed to whatever renders lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from rich.style import Style
+
+PREFIX: Final = "transcript--"
+NAMES: Final = (
+    "text", "muted", "faint", "heading", "strong", "link", "code", "quote", "rule",
+    "prompt", "bar", "queued", "fence", "label", "error", "success", "hint", "selection",
+    "keyword", "string", "number", "comment", "function", "type", "inserted", "deleted",
+)  # fmt: skip
+"""What a transcript tells apart. Each is a component class of the widget."""
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Styles by name. Lines may be kept as long as their palette lasts."""
+
+    styles: Mapping[str, Style]
+    _mixed: dict[tuple[str, str], Style] = field(default_factory=dict, compare=False, repr=False)
+
+    def __getitem__(self, name: str) -> Style:
+        """Return the style of that name, background included."""
+        return self.styles[name]
+
+    def over(self, name: str, ground: str) -> Style:
+        """Return a style on the background of another."""
+        mixed = self._mixed.get((name, ground))
+        if mixed is None:
+            mixed = self.styles[name] + Style(bgcolor=self.styles[ground].bgcolor)
+            self._mixed[name, ground] = mixed
+        return mixed
+
+
+def read_palette(component: Callable[[str], Style]) -> Palette:
+    """Build a palette from a widget's component styles."""
+    return Palette({name: component(PREFIX + name) for name in NAMES})

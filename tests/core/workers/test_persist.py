@@ -1,0 +1,335 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+import pytest
+from cody_core.errors import EventLogUnavailable, StoreUnavailable
+from cody_core.eventlog import EventLog
+from cody_core.eventlog.memory import MemoryEventLog
+from cody_core.ids import new_id
+from cody_core.reducer import ResponseReducer
+from cody_core.schema.events import ItemDelta, ItemDone, ItemStart, Payload, ResponseDone
+from cody_core.schema.items import Message
+from cody_core.schema.response import Response
+from cody_core.schema.threads import Thread
+from cody_core.stores import RunWrite
+from cody_core.stores.sqlite import SqliteStore
+from cody_core.workers import persist
+from cody_core.workers.outbox import Outbox
+from cody_core.workers.persist import Persister
+from support.shapes import RUN, THREAD, events, started
+
+NEVER = 1000.0
+"""An interval that no test reaches: only boundaries are saved."""
+THREAD_OF_RUN = Thread(id=THREAD, title="t", created_at=1, updated_at=1)
+DONE = ResponseDone(response_id=RUN, status="complete", finish_reason="stop")
+
+
+class TryingStore(SqliteStore):
+    """Counts what is saved, waits at its gate, and is away as often as it is told."""
+
+    failures = 0
+    attempts = 0
+
+    def prepare(self) -> None:
+        self.saves: list[Response] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def create_thread(self, thread: Thread) -> bool:
+        await self._pass()
+        return await super().create_thread(thread)
+
+    async def save_run(self, write: RunWrite) -> bool:
+        await self._pass()
+        self.saves.append(write.response)
+        return await super().save_run(write)
+
+    async def _pass(self) -> None:
+        self.attempts += 1
+        await self.gate.wait()
+        if self.failures:
+            self.failures -= 1
+            raise StoreUnavailable("locked")
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[TryingStore]:
+    async with TryingStore.open(tmp_path / "cody.db") as opened:
+        opened.prepare()
+        await SqliteStore.create_thread(opened, THREAD_OF_RUN)
+        yield opened
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Outbox:
+    return Outbox(tmp_path / "outbox")
+
+
+@pytest.fixture
+async def log() -> MemoryEventLog:
+    return MemoryEventLog()
+
+
+def persister(
+    log: EventLog, store: SqliteStore, outbox: Outbox, interval: float = NEVER
+) -> Persister:
+    return Persister(log, store, outbox, owner="me", log_ttl=60, interval=interval)
+
+
+async def add(log: EventLog, *payloads: Payload) -> None:
+    await log.append(RUN, events(*payloads))
+
+
+def message(item_id: str, text: str = "hi") -> tuple[Payload, ...]:
+    done = ItemDone(item_id=item_id, final_item=Message(id=item_id, content=text))
+    return ItemStart(item_id=item_id, item_type="message"), done
+
+
+def delta(text: str) -> ItemDelta:
+    return ItemDelta(item_id="m", delta_content=text)
+
+
+async def reduced(log: EventLog) -> Response:
+    reducer = ResponseReducer()
+    async for batch in log.read(RUN, follow=False):
+        reducer.feed(batch)
+    assert reducer.response is not None
+    return reducer.response
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+async def test_it_saves_at_item_boundaries_and_at_the_end(
+    log: MemoryEventLog, store: TryingStore, outbox: Outbox
+) -> None:
+    steps: list[Sequence[Payload]] = [[started()], message("a"), message("b"), [DONE]]
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(persister(log, store, outbox).run(RUN))
+        for number, payloads in enumerate(steps, 1):
+            await add(log, *payloads)
+            await until(lambda number=number: len(store.saves) == number)  # type: ignore[misc]
+            assert store.saves[-1] == await reduced(log)
+    assert await store.get_run(RUN) == await reduced(log)
+    assert len(store.saves) == len(steps)
+
+
+async def test_text_alone_is_saved_at_most_every_interval(
+    log: MemoryEventLog, store: TryingStore, outbox: Outbox
+) -> None:
+    loop = asyncio.get_running_loop()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(persister(log, store, outbox, interval=0.05).run(RUN))
+        await add(log, started(), ItemStart(item_id="m", item_type="message"))
+        await until(lambda: len(store.saves) == 1)
+        begin = loop.time()
+        while len(store.saves) < 4:
+            await add(log, delta("x"))
+            await asyncio.sleep(0.001)
+        assert loop.time() - begin >= 3 * 0.05
+        await add(log, DONE)
+    assert await store.get_run(RUN) == await reduced(log)
+
+
+async def test_text_alone_is_not_saved_before_the_interval_is_over(
+    log: MemoryEventLog, store: TryingStore, outbox: Outbox
+) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(persister(log, store, outbox).run(RUN))
+        await add(log, started(), ItemStart(item_id="m", item_type="message"))
+        await until(lambda: len(store.saves) == 1)
+        for _ in range(100):
+            await add(log, delta("x"))
+            await asyncio.sleep(0)
+        assert len(store.saves) == 1
+        await add(log, DONE)
+    assert len(store.saves) == 2
+    assert await store.get_run(RUN) == await reduced(log)
+
+
+async def test_a_replay_changes_nothing(
+    log: MemoryEventLog, store: TryingStore, outbox: Outbox
+) -> None:
+    await add(log, started(), *message("a"), DONE)
+    for _ in range(2):
+        await persister(log, store, outbox).run(RUN)
+        assert await store.get_run(RUN) == await reduced(log)
+    assert await store.list_runs(THREAD) == [await reduced(log)]
+
+
+async def test_a_store_that_is_away_is_tried_again_and_nothing_is_lost(
+    log: MemoryEventLog, store: TryingStore, outbox: Outbox
+) -> None:
+    store.failures = 3
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(persister(log, store, outbox).run(RUN))
+        await add(log, started(), *message("a", "first"))
+        await until(lambda: store.failures < 3)
+        await add(log, *message("b", "second"), DONE)
+    assert store.attempts == 4
+    assert await store.get_run(RUN) == await reduced(log)
+
+
+async def test_a_store_that_is_away_for_days_is_tried_again(
+    log: MemoryEventLog, store: TryingStore, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(persist, "LONGEST_PAUSE", 0.0)
+    store.failures = 1100
+    await add(log, started(), DONE)
+    await persister(log, store, outbox).run(RUN)
+    assert await store.get_run(RUN) == await reduced(log)
+
+
+async def test_a_slow_store_does_not_slow_the_reading_and_only_the_newest_state_is_written(
+    log: MemoryEventLog, store: TryingStore, outbox: Outbox
+) -> None:
+    store.gate.clear()
+    saving = persister(log, store, outbox)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(saving.run(RUN))
+        await add(log, started())
+        await until(lambda: store.attempts == 1)
+        for number in range(50):
+            await add(log, *message(f"m{number}"))
+        newest = await reduced(log)
+        await until(lambda: list(saving.unsaved(THREAD)) == [newest])
+        assert store.attempts == 1
+        assert list(saving.unsaved(new_id())) == []
+        await add(log, DONE)
+        store.gate.set()
+    assert len(store.saves) <= 3
+    assert await store.get_run(RUN) == await reduced(log)
+    assert list(saving.unsaved(THREAD)) == []
+
+
+async def test_a_new_thread_is_stored_along_with_its_run(
+    log: MemoryEventLog, store: TryingStore, outbox: Outbox
+) -> None:
+    thread = THREAD_OF_RUN.model_copy(update={"id": new_id(), "title": "new"})
+    store.failures = 1
+    await add(log, started(thread_id=thread.id), DONE)
+    await persister(log, store, outbox).run(RUN, thread)
+    assert await store.list_runs(thread.id) == [await reduced(log)]
+    stored = await store.get_thread(thread.id)
+    assert stored is not None
+    assert stored.title == "new"
+
+
+async def test_what_changes_while_the_thread_is_stored_is_saved_too(
+    log: MemoryEventLog, store: TryingStore, outbox: Outbox
+) -> None:
+    thread = THREAD_OF_RUN.model_copy(update={"id": new_id()})
+    store.gate.clear()
+    saving = persister(log, store, outbox)
+    async with asyncio.TaskGroup() as tasks:
+        await add(log, started(thread_id=thread.id), message("a")[0])
+        tasks.create_task(saving.run(RUN, thread))
+        await until(lambda: store.attempts == 1)
+        await add(log, message("a", "all of it")[1])
+        whole = await reduced(log)
+        await until(lambda: list(saving.unsaved(thread.id)) == [whole])
+        store.gate.set()
+        await until(lambda: len(store.saves) == 2)
+        await add(log, DONE)
+    assert await store.get_run(RUN) == await reduced(log)
+
+
+async def test_cancelled_it_leaves_the_newest_state_in_the_outbox(
+    log: MemoryEventLog, store: TryingStore, outbox: Outbox
+) -> None:
+    store.gate.clear()
+    saving = persister(log, store, outbox)
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(saving.run(RUN))
+        await add(log, started(), *message("a"), message("m")[0], delta("half"))
+        newest = await reduced(log)
+        await until(lambda: list(saving.unsaved(THREAD)) == [newest] and store.attempts == 1)
+        task.cancel()
+    assert task.cancelled()
+    store.gate.set()
+    assert await store.get_run(RUN) is None
+    assert await outbox.flush(store) == 1
+    assert await store.get_run(RUN) == newest
+    assert [run.owner for run in await store.open_runs()] == ["me"]
+
+
+async def test_cancelled_with_everything_stored_it_leaves_nothing(
+    log: MemoryEventLog, store: TryingStore, outbox: Outbox
+) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(persister(log, store, outbox).run(RUN))
+        await add(log, started())
+        await until(lambda: len(store.saves) == 1)
+        while await store.get_run(RUN) is None:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+    assert await outbox.flush(store) == 0
+
+
+async def test_a_run_of_a_deleted_thread_is_dropped(
+    log: MemoryEventLog, store: TryingStore, outbox: Outbox
+) -> None:
+    await store.delete_thread(THREAD)
+    await add(log, started(), DONE)
+    await persister(log, store, outbox).run(RUN)
+    assert await store.get_run(RUN) is None
+    assert await outbox.flush(store) == 0
+
+
+class KeepingLog(MemoryEventLog):
+    """Notes what is to expire, and is away when it is told to be."""
+
+    def __init__(self, *, away: bool = False) -> None:
+        super().__init__()
+        self.expiries: list[tuple[str, float]] = []
+        self.away = away
+
+    async def expire(self, run_id: str, *, seconds: float) -> None:
+        if self.away:
+            raise EventLogUnavailable("away")
+        self.expiries.append((run_id, seconds))
+
+
+async def test_the_log_forgets_a_run_once_it_is_over_and_stored(
+    store: TryingStore, outbox: Outbox
+) -> None:
+    log = KeepingLog()
+    store.failures = 1
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(persister(log, store, outbox).run(RUN))
+        await add(log, started())
+        await until(lambda: len(store.saves) == 1)
+        assert log.expiries == []
+        await add(log, DONE)
+    assert log.expiries == [(RUN, 60)]
+
+
+async def test_a_log_that_is_away_when_the_run_is_stored_is_no_failure(
+    store: TryingStore, outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = KeepingLog(away=True)
+    await add(log, started(), DONE)
+    await persister(log, store, outbox).run(RUN)
+    assert await store.get_run(RUN) == await reduced(log)
+    assert [record.message for record in caplog.records] == [
+        f"run {RUN} is stored, and stays in the log: away"
+    ]
+
+
+async def test_a_run_whose_log_is_closed_is_saved_as_far_as_it_came(
+    log: MemoryEventLog, store: TryingStore, outbox: Outbox
+) -> None:
+    saving = persister(log, store, outbox)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(saving.run(RUN))
+        await add(log, started(), message("m")[0], delta("half"))
+        newest = await reduced(log)
+        await until(lambda: list(saving.unsaved(THREAD)) == [newest])
+        await log.aclose()
+    assert await store.get_run(RUN) == newest

@@ -1,0 +1,66 @@
+"""What a test sees of the app, and how it waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from textual.geometry import Region
+from textual.pilot import Pilot
+
+from cody_tui.widgets.prompt import Prompt
+from cody_tui.widgets.status import Status
+from cody_tui.widgets.transcript import Transcript
+
+
+def rows(pilot: Pilot[None]) -> list[str]:
+    """Return what the transcript shows, row by row."""
+    transcript = pilot.app.screen.query_one(Transcript)
+    width, height = transcript.size
+    return [strip.text.rstrip() for strip in transcript.render_lines(Region(0, 0, width, height))]
+
+
+def shown(pilot: Pilot[None]) -> str:
+    return "\n".join(rows(pilot))
+
+
+def state(pilot: Pilot[None]) -> str:
+    return pilot.app.screen.query_one(Status).state
+
+
+def prompt_of(pilot: Pilot[None]) -> Prompt:
+    return pilot.app.screen.query_one(Prompt)
+
+
+def transcript_of(pilot: Pilot[None]) -> Transcript:
+    return pilot.app.screen.query_one(Transcript)
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait until it is so; fails with what is on the screen."""
+    try:
+        async with asyncio.timeout(seconds):
+            while not condition():
+                await asyncio.sleep(0.005)
+    except TimeoutError:
+        msg = f"it did not come to that; state {state(pilot)!r}, screen:\n{shown(pilot)}"
+        raise AssertionError(msg) from None
+
+
+def key(pilot: Pilot[None], *names: str) -> None:
+    """Press keys without waiting: the pilot waits for an idle processor, text streaming or not."""
+    for name in names:
+        pilot.app.simulate_key(name)
+
+
+async def send(pilot: Pilot[None], text: str) -> None:
+    """Put a prompt into the field at once and press Enter."""
+    await until(pilot, lambda: pilot.app.focused is prompt_of(pilot))
+    prompt_of(pilot).write(text)
+    key(pilot, "enter")
+    await until(pilot, lambda: not prompt_of(pilot).text or state(pilot) == "offline")
+
+
+async def answered(pilot: Pilot[None], text: str) -> None:
+    """Wait until a text is on the screen and nothing is on its way."""
+    await until(pilot, lambda: state(pilot) == "ready" and text in shown(pilot))

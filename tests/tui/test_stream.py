@@ -1,0 +1,143 @@
+"""Markdown that comes in pieces looks like Markdown that was there all along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.style import Style
+from textual.strip import Strip
+
+from cody_tui.widgets.palette import NAMES, Palette
+from cody_tui.widgets.stream import WINDOW, MarkdownStream
+
+PALETTE = Palette({name: Style(color=f"color({n})") for n, name in enumerate(NAMES, 1)})
+WIDTH = 44
+
+PIECES = (
+    "a", "word word", "\n", "\n\n", "- ", "1. ", "> ", "```", "```py\n", "~~~", "def f(): pass\n",
+    '"""', "| a | b |\n", "|---|--:|\n", "# ", "===", "---", "    ", "\t", "*", "**", "`", "[x]",
+    "[x]: /u\n", "(http://u)", "\r\n", "\\", "  \n", "<b>", "&amp;", "&#13;", "日本", "👩\u200d👧",
+)  # fmt: skip
+
+DOCUMENT = """\
+# Title
+
+Some *text* with `code`, a [link](http://example.org) and a [reference].
+
+- one
+  - two
+
+    with a paragraph
+1. first
+
+> a quote
+> - with a list
+
+```python
+def f(x):
+    return "a string"
+```
+
+| name | number |
+|------|-------:|
+| one  | 1      |
+
+[reference]: http://example.com
+"""
+
+
+def strips_of(stream: MarkdownStream, width: int = WIDTH) -> Sequence[Strip]:
+    return stream.strips(width, width - 4, PALETTE)
+
+
+def whole(text: str, width: int = WIDTH) -> Sequence[Strip]:
+    stream = MarkdownStream()
+    stream.update(text, finished=True)
+    return strips_of(stream, width)
+
+
+def in_pieces(text: str, sizes: Sequence[int]) -> Sequence[Strip]:
+    stream = MarkdownStream()
+    position = 0
+    for size in sizes:
+        position += size
+        stream.update(text[:position], finished=False)
+        strips_of(stream)
+    stream.update(text, finished=True)
+    return strips_of(stream)
+
+
+def texts(strips: Sequence[Strip]) -> list[str]:
+    return [strip.text.strip() for strip in strips]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=30), st.lists(st.integers(1, 40), max_size=30))
+def test_text_in_random_pieces_renders_like_the_whole(pieces: list[str], sizes: list[int]) -> None:
+    text = "".join(pieces)
+    assert in_pieces(text, sizes) == whole(text)
+
+
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_a_document_in_equal_pieces_renders_like_the_whole(size: int) -> None:
+    sizes = [size] * (len(DOCUMENT) // size)
+    assert in_pieces(DOCUMENT, sizes) == whole(DOCUMENT)
+
+
+def test_all_strips_are_as_wide_as_asked_for() -> None:
+    for width in (12, 44, 120):
+        assert {strip.cell_length for strip in whole(DOCUMENT, width)} == {width}
+
+
+def test_finished_blocks_are_not_rendered_again() -> None:
+    stream = MarkdownStream()
+    stream.update("# One\n\ntwo\n\nthree", finished=False)
+    first = strips_of(stream)[0]
+    stream.update("# One\n\ntwo\n\nthree four", finished=False)
+    assert strips_of(stream)[0] is first
+
+
+def test_a_long_open_fence_shows_every_line_and_is_exact_once_closed() -> None:
+    lines = [f"x{n} = '{n}'" for n in range(5 * WINDOW)]
+    text = "```python\n" + "\n".join(lines) + "\n```\n"
+    stream = MarkdownStream()
+    for end in range(0, len(text) - 4, 97):
+        stream.update(text[:end], finished=False)
+        strips_of(stream)
+    stream.update(text[:-4], finished=False)
+    assert texts(strips_of(stream)) == ["python", *lines]
+    stream.update(text, finished=False)
+    assert strips_of(stream) == whole(text)
+
+
+def test_a_narrower_screen_wraps_the_same_text_again() -> None:
+    stream = MarkdownStream()
+    stream.update("word " * 20, finished=False)
+    assert len(strips_of(stream, 20)) > len(strips_of(stream, 60))
+    assert strips_of(stream, 60) == whole("word " * 20, 60)
+
+
+def test_markup_of_the_toolkit_is_plain_text() -> None:
+    text = "[bold red]not markup[/] [@click=app.quit]x[/]"
+    assert texts(whole(text, 80)) == [text]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\x1b[2J\x9b1m", "`\x1b]0;t\x07`", "```\n\x1b[H\n```", "```\x1b\nx\n```", "&#13;&#12;&#155;",
+     "| \x1b |\n|---|\n| \x08 |", "[a](http://x/\x1b)", "# \x1b"],
+)  # fmt: skip
+def test_no_control_character_reaches_a_strip(text: str) -> None:
+    for strip in whole(text):
+        assert all(segment.text.isprintable() for segment in strip)
+        links = [segment.style.link for segment in strip if segment.style]
+        assert all(link is None or link.isprintable() for link in links)
+
+
+def test_a_link_says_where_it_leads_unless_its_text_does() -> None:
+    assert texts(whole("[bank](http://evil.example) <http://a.example>", 80)) == [
+        "bank (http://evil.example) http://a.example"
+    ]

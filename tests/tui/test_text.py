@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import unicodedata
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cody_tui.text import one_line, printable
+
+
+def test_escape_sequences_become_visible() -> None:
+    assert printable("\x1b]0;mine\x07 \x1b[2J") == "␛]0;mine␇ ␛[2J"
+
+
+def test_c1_controls_and_delete_become_visible() -> None:
+    assert printable("a\x9b31m\x7f\x85") == "a<9B>31m␡<85>"
+
+
+def test_newlines_and_tabs_stay_and_crlf_is_a_newline() -> None:
+    assert printable("a\r\nb\tc\rd\n") == "a\nb\tc␍d\n"
+
+
+def test_lone_surrogates_are_replaced() -> None:
+    assert printable("a\ud83d b") == "a\ufffd b"
+
+
+def test_scripts_of_all_kinds_are_left_alone() -> None:
+    text = "שלום مرحبا 你好 e\u0301 👩\u200d👩\u200d👧 🇩🇪 naïve"
+    assert printable(text) == text
+
+
+@given(st.text())
+def test_nothing_printable_lets_through_is_a_control_character(text: str) -> None:
+    shown = printable(text)
+    assert {unicodedata.category(c) for c in shown if c not in "\n\t"}.isdisjoint({"Cc", "Cs"})
+    assert printable(shown) == shown
+
+
+def test_one_line_runs_white_space_together_and_cuts() -> None:
+    assert one_line(" a\n b\tc ", 10) == "a b c"
+    assert one_line("x" * 100, 10) == "x" * 9 + "…"
+    assert one_line("a\x1bb", 10) == "a␛b"
