@@ -8,13 +8,20 @@ CodyError
 ├── NotFound
 │   ├── ThreadNotFound
 │   └── RunNotFound
-├── ProviderError                 the model's provider failed; ``retryable`` says whether waiting
-may help │   ├── ProviderAuthError         key missing, wrong or without the right │   ├──
-ProviderRateLimited │   ├── ProviderOverloaded        overloaded, or a 5xx answer │   ├──
-ProviderContextTooLong │   ├── ProviderBadRequest        any other 4xx answer │   ├──
-ProviderConnectionError │   ├── ProviderTimeout │   └── ProviderStreamBroken      the stream ended
-before the response did ├── EventLogError │   ├── EventLogUnavailable       the log's server cannot
-be reached │   └── RunClosed                 an append after the run's terminal event └── StoreError
+├── ProviderError                 the model's provider failed; ``retryable`` if waiting may help
+│   ├── ProviderAuthError         key missing, wrong or without the right
+│   ├── ProviderRateLimited
+│   ├── ProviderOverloaded        overloaded, or a 5xx answer
+│   ├── ProviderContextTooLong
+│   ├── ProviderBadRequest        any other 4xx answer
+│   ├── ProviderConnectionError
+│   ├── ProviderTimeout
+│   └── ProviderStreamBroken      the stream ended before the response did
+├── EventLogError
+│   ├── EventLogUnavailable       the log's server cannot be reached
+│   └── RunClosed                 an append after the run's terminal event
+├── ToolError                     a tool could not do it; the message is for the model
+└── StoreError
     ├── StoreUnavailable          busy, full, locked or unreachable: waiting may help
     └── StoreCorrupt              the stored data cannot be read by this version
 
@@ -165,6 +172,12 @@ class RunClosed(EventLogError):
     """The run already has its terminal event; nothing was appended."""
 
     code = "run_closed"
+
+
+class ToolError(CodyError):
+    """A tool could not do what it was asked; the message is for the model to act on."""
+
+    code = "tool_error"
 
 
 class StoreError(CodyError):

@@ -37,7 +37,7 @@ from cody_core.schema.items import (
 )
 from cody_core.schema.requests import ModelRequest, SubmitRequest
 from cody_core.schema.response import Response
-from cody_core.tools import ToolContext, ToolKind, ToolResult
+from cody_core.tools import BaseTool, ToolContext, ToolKind, ToolResult
 from pydantic import BaseModel
 from support.core import ask, core, ended, events_of, texts
 from support.redis import RedisServer
@@ -61,7 +61,7 @@ class Text(BaseModel):
     text: str = ""
 
 
-class Upper:
+class Upper(BaseTool):
     name = "upper"
     description = "Say it louder."
     kind: ToolKind = "read"
@@ -73,7 +73,7 @@ class Upper:
         return ToolResult(arguments.text.upper())
 
 
-class Endless:
+class Endless(BaseTool):
     """A tool that runs until it is cancelled."""
 
     name = "endless"

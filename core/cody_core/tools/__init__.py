@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
 from pydantic import BaseModel
 
-from cody_core.errors import CodyError
-
 ToolKind: TypeAlias = Literal["read", "write", "execute"]
 
 
-class ToolError(CodyError):
-    """A tool could not do what it was asked; the message is for the model to act on."""
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a call would do, found out without doing it: what a person is asked to approve.
 
-    code = "tool_error"
+    Attributes:
+        summary: One line: the command, or the file and what becomes of it.
+        preview: The whole of it where the line is not enough: a command, a unified diff.
+        paths: The files and directories it names, resolved; outside the workspace it needs consent.
+        basis: What it was worked out from: for each path a digest of the file's bytes, or ``None``
+            for no file. A call must not change a file that is not what its preview showed.
+    """
+
+    summary: str
+    preview: str | None = None
+    paths: tuple[Path, ...] = ()
+    basis: Mapping[Path, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +38,15 @@ class ToolContext:
         run_id: The run it belongs to.
         call_id: The call.
         emit: Shows output while the call goes on; what was emitted is the beginning of its output.
+        workspace: The directory the conversation is about; relative paths begin there.
+        intent: What was approved, if anybody had to be asked.
     """
 
     run_id: str
     call_id: str
     emit: Callable[[str], Awaitable[None]]
+    workspace: Path = field(default_factory=Path.cwd)
+    intent: Intent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +79,14 @@ class Tool(Protocol):
     @property
     def arguments(self) -> type[BaseModel]: ...  # noqa: D102 - see the class
 
+    async def intend(self, arguments: Any, context: ToolContext) -> Intent:
+        """Find out what a call would do, and change nothing.
+
+        Raises:
+            ToolError: it cannot be done; the message tells the model why, and nobody is asked.
+        """
+        ...
+
     async def call(self, arguments: Any, context: ToolContext) -> ToolResult:
         """Do it. ``arguments`` is an instance of the model that ``arguments`` names.
 
@@ -73,3 +96,13 @@ class Tool(Protocol):
             ToolError: it cannot be done; the message tells the model why.
         """
         ...
+
+
+class BaseTool:
+    """For tools whose name says all there is to approve."""
+
+    name: str
+
+    async def intend(self, arguments: Any, context: ToolContext) -> Intent:
+        """Return the name."""
+        return Intent(summary=self.name)

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import ValidationError
 
+from cody_core.errors import ToolError
 from cody_core.schema.items import FunctionCall
 from cody_core.schema.requests import ToolSpec
-from cody_core.tools import Tool, ToolContext, ToolError, ToolKind, ToolResult
+from cody_core.tools import Tool, ToolContext, ToolKind, ToolResult
 
 logger = logging.getLogger(__name__)
 

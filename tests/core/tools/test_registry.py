@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import pytest
+from cody_core.errors import ToolError
 from cody_core.schema.items import FunctionCall
 from cody_core.schema.requests import ToolSpec
-from cody_core.tools import ToolContext, ToolError, ToolKind, ToolResult
+from cody_core.tools import BaseTool, ToolContext, ToolKind, ToolResult
 from cody_core.tools.registry import Registry
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,7 +21,7 @@ class Arguments(BaseModel):
     depth: Annotated[int, Field(ge=0)] = 0
 
 
-class Listing:
+class Listing(BaseTool):
     """A tool that does what the test says."""
 
     name = "list"

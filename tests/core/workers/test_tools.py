@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from cody_core.errors import ToolError
 from cody_core.eventlog import EventLog
 from cody_core.eventlog.memory import MemoryEventLog
 from cody_core.eventlog.redis import RedisEventLog
@@ -20,7 +21,7 @@ from cody_core.schema.events import (
     TurnAbortedByUser,
 )
 from cody_core.schema.items import Cancelled, FunctionCall, FunctionCallOutput, Item
-from cody_core.tools import ToolContext, ToolError, ToolKind, ToolResult
+from cody_core.tools import BaseTool, ToolContext, ToolKind, ToolResult
 from cody_core.tools.registry import Registry
 from cody_core.workers.tools import ToolWorker
 from pydantic import BaseModel
@@ -31,7 +32,7 @@ class Arguments(BaseModel):
     path: str = "."
 
 
-class Doing:
+class Doing(BaseTool):
     """A tool that does what the test says, and notes what it was asked."""
 
     description = "Do it."
