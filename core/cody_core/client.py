@@ -98,5 +98,10 @@ class Client(Protocol):
         ...
 
     async def models(self) -> Sequence[ModelInfo]:
-        """Return the models of the configured providers, the default one marked."""
+        """Return the models of the configured providers, the default one marked.
+
+        Raises:
+            InvalidModel: the settings name a model that cannot be.
+            UnknownProvider: the settings name a provider that is not configured.
+        """
         ...

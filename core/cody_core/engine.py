@@ -133,6 +133,7 @@ class _Run:
         self._earlier: Sequence[Response] = ()
         self._usage = Usage()
         self._asked = 0
+        self._call_ids: set[str] = set()
 
     async def drive(self) -> ResponseDone:
         """Loop until the model has nothing more to be done, and return how the run ends."""
@@ -207,7 +208,7 @@ class _Run:
         """Get one answer from the model, asking again where that can help."""
         failures = breaks = 0
         while True:
-            answer = _Answer(self._asked)
+            answer = _Answer(self._asked, self._call_ids)
             self._asked += 1
             try:
                 await self._stream(provider, await self._model_request(out), answer, out)
@@ -280,9 +281,11 @@ class _Run:
 class _Answer:
     """What one request to the model has brought so far."""
 
-    def __init__(self, step: int) -> None:
+    def __init__(self, step: int, used: set[str]) -> None:
         self.finish_reason = "stop"
         self.calls: set[str] = set()
+        self._used = used
+        self._new_ids: dict[str, str] = {}
         self.open: dict[str, None] = {}
         self.started = False
         self._step = step
@@ -292,10 +295,22 @@ class _Answer:
         if isinstance(payload, ItemStart):
             self.started = True
             self.open[payload.item_id] = None
+            if payload.call_id is not None:
+                call_id = self._own_id(payload.item_id, payload.call_id)
+                return payload.model_copy(update={"call_id": call_id})
         elif isinstance(payload, ItemDone):
             self.open.pop(payload.item_id, None)
             item = payload.final_item.model_copy(update={"step": self._step})
             if isinstance(item, FunctionCall):
-                self.calls.add(item.call_id)
+                call_id = self._own_id(item.id, item.call_id)
+                item = item.model_copy(update={"call_id": call_id})
+                self.calls.add(call_id)
             return ItemDone(item_id=payload.item_id, final_item=item)
         return payload
+
+    def _own_id(self, item_id: str, call_id: str) -> str:
+        """Return a call id that no other call of the run has: some servers count anew each time."""
+        if item_id not in self._new_ids:
+            self._new_ids[item_id] = f"{call_id}-{self._step}" if call_id in self._used else call_id
+            self._used.add(self._new_ids[item_id])
+        return self._new_ids[item_id]

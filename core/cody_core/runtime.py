@@ -168,7 +168,13 @@ class Runtime:
     def start(self) -> None:
         """Begin to put in order what an earlier process left behind."""
         self._recovery = self._tasks.create_task(
-            recover(self._log, self._store, self._outbox, self._process.is_alive)
+            recover(
+                self._log,
+                self._store,
+                self._outbox,
+                self._process.is_alive,
+                log_ttl=self._settings.log_ttl,
+            )
         )
 
     async def stop(self) -> None:

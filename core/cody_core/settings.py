@@ -24,6 +24,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    field_validator,
 )
 from pydantic_settings import (
     BaseSettings,
@@ -95,7 +96,7 @@ class Settings(BaseSettings):
     """The address ``cody serve`` binds."""
     port: int = Field(4010, ge=0, le=65535, validation_alias=AliasChoices("PORT", "CODY_PORT"))
     """The port ``cody serve`` listens on."""
-    redis_url: str | None = Field(None, validation_alias="REDIS_URL")
+    redis_url: str | None = Field(None, validation_alias="REDIS_URL", repr=False)
     """The Redis server that holds the event log; without it the log lives in this process."""
     convex_url: str | None = Field(None, validation_alias="CONVEX_URL")
     """The Convex deployment that stores threads."""
@@ -118,6 +119,11 @@ class Settings(BaseSettings):
     """Seconds the log keeps a run after it has ended and is stored."""
     demo_delay: float = Field(0.015, ge=0, validation_alias="CODY_DEMO_DELAY")
     """Seconds between two tokens of the demo provider."""
+
+    @field_validator("home")
+    @classmethod
+    def _expand_home(cls, home: Path) -> Path:
+        return home.expanduser()
 
     @classmethod
     def settings_customise_sources(

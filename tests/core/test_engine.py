@@ -163,6 +163,18 @@ async def test_parallel_calls_each_have_one_output_in_the_next_request(open_core
     assert [spec.name for spec in provider.requests[0].tools] == ["upper"]
 
 
+async def test_a_server_that_uses_a_call_id_again_is_understood(open_core: Open) -> None:
+    calls = [[Call("upper", {"text": text}, call_id="call_0")] for text in ("x", "y")]
+    provider = ScriptedProvider([*calls, [Say("done")]])
+    async with open_core(provider, tools=[Upper()]) as client:
+        await ask(client)
+    asked = provider.requests[2].items
+    made = [item for item in asked if isinstance(item, FunctionCall)]
+    outputs = [item for item in asked if isinstance(item, FunctionCallOutput)]
+    assert [item.output for item in outputs] == ["X", "Y"]
+    assert [item.call_id for item in made] == [item.call_id for item in outputs]
+
+
 async def test_tool_output_streams_as_deltas_of_its_item(open_core: Open) -> None:
     provider = ScriptedProvider([[Call("upper", {"text": "loud"})], [Say("done")]])
     async with open_core(provider, tools=[Upper()]) as client:

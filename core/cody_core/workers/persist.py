@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from cody_core.errors import EventLogError, StoreError, StoreUnavailable
+from cody_core.errors import EventLogError, StoreCorrupt, StoreUnavailable
 from cody_core.eventlog import EventLog
 from cody_core.reducer import ResponseReducer
 from cody_core.schema.events import (
@@ -90,10 +90,8 @@ class Persister:
                 await self._read(run_id, saver)
                 saver.finish()
                 await saving
-            if saver.reducer.is_terminal:
+            if saver.reducer.is_terminal and saver.unsaved_write() is None:
                 await self._log.expire(run_id, seconds=self._log_ttl)
-        except StoreError as error:
-            logger.error("run %s cannot be stored: %s", run_id, error)
         except EventLogError as error:
             logger.warning("run %s is stored, and stays in the log: %s", run_id, error)
         finally:
@@ -156,6 +154,9 @@ class _Saver:
             self._urgent.clear()
             try:
                 await self._save()
+            except StoreCorrupt as error:
+                logger.error("saving is given up, the outbox will keep the answer: %s", error)
+                return
             except StoreUnavailable as error:
                 failures += 1
                 self._dirty.set()

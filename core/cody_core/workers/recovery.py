@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from cody_core.errors import CodyError, RunClosed
 from cody_core.eventlog import EventLog
@@ -35,15 +36,32 @@ async def recover(
     store: Store,
     outbox: Outbox,
     is_alive: Callable[[str | None], bool],
+    *,
+    log_ttl: float = 3600.0,
 ) -> None:
-    """Put in order what others left. What cannot be done now waits for the next start."""
-    try:
+    """Put in order what others left. What cannot be done now waits for the next start.
+
+    ``log_ttl`` is how many seconds the log keeps a run that is ended here.
+    """
+    with _reported("the outbox"):
         await outbox.flush(store)
-        for run in await store.open_runs():
+    open_runs: Sequence[OpenRun] = ()
+    with _reported("the list of open runs"):
+        open_runs = await store.open_runs()
+    for run in open_runs:
+        with _reported(f"run {run.run_id}"):
             if not is_alive(run.owner):
                 await _end(log, store, run)
+                await log.expire(run.run_id, seconds=log_ttl)
+
+
+@contextmanager
+def _reported(what: str) -> Iterator[None]:
+    """Log a failure that concerns only this, and go on."""
+    try:
+        yield
     except (CodyError, OSError) as error:
-        logger.warning("what an earlier process left could not be put in order: %s", error)
+        logger.warning("%s, left by an earlier process, was not put in order: %s", what, error)
 
 
 async def _end(log: EventLog, store: Store, run: OpenRun) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
-from cody_core.errors import EventLogUnavailable, StoreUnavailable
+from cody_core.errors import EventLogUnavailable, StoreCorrupt, StoreUnavailable
 from cody_core.eventlog import EventLog
 from cody_core.eventlog.memory import MemoryEventLog
 from cody_core.ids import new_id
@@ -32,6 +32,7 @@ class TryingStore(SqliteStore):
 
     failures = 0
     attempts = 0
+    rotten = False
 
     def prepare(self) -> None:
         self.saves: list[Response] = []
@@ -50,6 +51,8 @@ class TryingStore(SqliteStore):
     async def _pass(self) -> None:
         self.attempts += 1
         await self.gate.wait()
+        if self.rotten:
+            raise StoreCorrupt("rotten")
         if self.failures:
             self.failures -= 1
             raise StoreUnavailable("locked")
@@ -256,6 +259,20 @@ async def test_cancelled_it_leaves_the_newest_state_in_the_outbox(
     assert await outbox.flush(store) == 1
     assert await store.get_run(RUN) == newest
     assert [run.owner for run in await store.open_runs()] == ["me"]
+
+
+async def test_what_the_store_can_never_take_is_read_to_its_end_and_left_to_the_outbox(
+    log: MemoryEventLog, store: TryingStore, outbox: Outbox
+) -> None:
+    store.rotten = True
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(persister(log, store, outbox).run(RUN))
+        await add(log, started(), *message("a"))
+        await until(lambda: store.attempts == 1)
+        await add(log, *message("b"), DONE)
+    store.rotten = False
+    assert await outbox.flush(store) == 1
+    assert await store.get_run(RUN) == await reduced(log)
 
 
 async def test_cancelled_with_everything_stored_it_leaves_nothing(

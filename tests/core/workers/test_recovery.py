@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from cody_core.errors import StoreUnavailable
+from cody_core.errors import StoreCorrupt, StoreUnavailable
 from cody_core.eventlog import EventLog
 from cody_core.eventlog.memory import MemoryEventLog
 from cody_core.eventlog.redis import RedisEventLog
@@ -20,6 +20,7 @@ from cody_core.workers.outbox import Outbox
 from cody_core.workers.recovery import INTERRUPTED, recover
 from support.shapes import THREAD, events, started
 
+THREAD_OF_RUN = Thread(id=THREAD, title="t", created_at=1, updated_at=1)
 SAID = Message(id="m", content="all of it")
 DONE: tuple[Payload, ...] = (
     ItemStart(item_id="m", item_type="message"),
@@ -48,7 +49,7 @@ async def log(request: pytest.FixtureRequest) -> AsyncIterator[EventLog]:
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     async with SqliteStore.open(tmp_path / "cody.db") as opened:
-        await opened.create_thread(Thread(id=THREAD, title="t", created_at=1, updated_at=1))
+        await opened.create_thread(THREAD_OF_RUN)
         yield opened
 
 
@@ -199,5 +200,27 @@ async def test_what_cannot_be_done_now_waits_for_the_next_start(
     async with AwayStore.open(tmp_path / "away.db") as store:
         await recover(MemoryEventLog(), store, outbox, nobody)
     assert [record.message for record in caplog.records] == [
-        "what an earlier process left could not be put in order: the disk is away"
+        "the list of open runs, left by an earlier process, was not put in order: the disk is away"
     ]
+
+
+class PartlyCorruptStore(SqliteStore):
+    async def get_run(self, run_id: str) -> Response | None:
+        if run_id == self.damaged:
+            raise StoreCorrupt("rotten")
+        return await super().get_run(run_id)
+
+    damaged = ""
+
+
+async def test_a_run_that_cannot_be_read_does_not_stand_in_the_way_of_others(
+    tmp_path: Path, outbox: Outbox
+) -> None:
+    async with PartlyCorruptStore.open(tmp_path / "cody.db") as store:
+        await store.create_thread(THREAD_OF_RUN)
+        first, second = [await left(MemoryEventLog(), store, *DONE) for _ in range(2)]
+        store.damaged = first.id
+        await recover(MemoryEventLog(), store, outbox, nobody)
+        after = await store.get_run(second.id)
+        assert after == interrupted(second, after)
+        assert [run.run_id for run in await store.open_runs()] == [first.id]
