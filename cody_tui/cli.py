@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 EXIT_USAGE = 2
 EXIT_CLOSED_PIPE = 141
+NO_KEY = (
+    "No key and no model is set: this is the offline demo. Set OPENAI_API_KEY or ANTHROPIC_API_KEY, "
+    "or choose a local server's model with --model ollama/NAME."
+)
 
 app = typer.Typer(
     name="cody",
@@ -100,7 +104,8 @@ def interactive(
     thread_id = _thread_id(thread)
     if continue_ and thread_id is None:
         thread_id = _with_client(settings, _latest_thread)
-    CodyApp(lambda: _open(settings), model=model, thread_id=thread_id).run()
+    notice = None if settings.has_model else NO_KEY
+    CodyApp(lambda: _open(settings), model=model, thread_id=thread_id, notice=notice).run()
 
 
 @app.command()

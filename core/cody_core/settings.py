@@ -139,6 +139,11 @@ class Settings(BaseSettings):
         return (init_settings, env_settings, dotenv_settings, toml)
 
     @property
+    def has_model(self) -> bool:
+        """Tell whether there is a model to talk to, or only the demo."""
+        return bool(self.model or self.provider_id or self.openai_api_key or self.anthropic_api_key)
+
+    @property
     def provider_names(self) -> tuple[str, ...]:
         """The names of all providers, built in and configured."""
         return tuple(dict.fromkeys([*BUILT_IN_PROVIDERS, *self.providers]))

@@ -24,6 +24,10 @@ def shown(pilot: Pilot[None]) -> str:
     return "\n".join(rows(pilot))
 
 
+def prompts(pilot: Pilot[None]) -> list[str]:
+    return [row for row in rows(pilot) if row.startswith("▌")]
+
+
 def state(pilot: Pilot[None]) -> str:
     return pilot.app.screen.query_one(Status).state
 
@@ -54,11 +58,19 @@ def key(pilot: Pilot[None], *names: str) -> None:
 
 
 async def send(pilot: Pilot[None], text: str) -> None:
-    """Put a prompt into the field at once and press Enter."""
+    """Put a prompt into the field at once, press Enter, and wait until the app has taken it."""
     await until(pilot, lambda: pilot.app.focused is prompt_of(pilot))
+    before = prompts(pilot)
     prompt_of(pilot).write(text)
     key(pilot, "enter")
     await until(pilot, lambda: not prompt_of(pilot).text or state(pilot) == "offline")
+    await until(pilot, lambda: state(pilot) != "ready" or prompts(pilot) != before)
+
+
+async def completed(pilot: Pilot[None]) -> None:
+    """Wait until the first answer of the session is complete, and its tokens are counted."""
+    status = pilot.app.screen.query_one(Status)
+    await until(pilot, lambda: status.state == "ready" and status.usage is not None)
 
 
 async def answered(pilot: Pilot[None], text: str) -> None:

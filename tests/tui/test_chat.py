@@ -8,7 +8,18 @@ from textual import events
 from textual.geometry import Region
 from textual.widgets._toast import Toast
 from tui.conftest import MakeApp, MakeSettings
-from tui.screen import answered, key, prompt_of, rows, send, shown, state, transcript_of, until
+from tui.screen import (
+    answered,
+    completed,
+    key,
+    prompt_of,
+    rows,
+    send,
+    shown,
+    state,
+    transcript_of,
+    until,
+)
 
 from cody_tui.app import CodyApp
 
@@ -21,7 +32,7 @@ async def test_an_answer_appears_below_its_prompt(make_app: MakeApp) -> None:
         await send(pilot, "Say **this** back")
         await answered(pilot, "Say this back")
         assert rows(pilot)[:3] == ["▌ Say **this** back", "", "  Say this back"]
-        assert pilot.app.title == "Say **this** back · Cody"
+        await until(pilot, lambda: pilot.app.title == "Say **this** back · Cody")
 
 
 async def test_a_second_prompt_continues_the_thread(make_app: MakeApp) -> None:
@@ -57,9 +68,10 @@ async def test_prompts_written_meanwhile_wait_and_are_sent_in_order(make_app: Ma
         await send(pilot, "three")
         queued = ["▌ two  queued", "▌ three  queued"]
         await until(pilot, lambda: [row for row in rows(pilot) if "queued" in row] == queued)
-        await until(pilot, lambda: state(pilot) == "ready")
-        lines = [row.strip() for row in rows(pilot) if row.strip()]
-        assert lines[-4:] == ["▌ two", "two", "▌ three", "three"]
+        ending = ["▌ two", "two", "▌ three", "three"]
+        await until(
+            pilot, lambda: [row.strip() for row in rows(pilot) if row.strip()][-4:] == ending
+        )
 
 
 async def test_a_new_thread_starts_empty_and_remembers_nothing(make_app: MakeApp) -> None:
@@ -68,7 +80,7 @@ async def test_a_new_thread_starts_empty_and_remembers_nothing(make_app: MakeApp
         await answered(pilot, "first turn of our thread")
         await pilot.press("ctrl+n")
         assert shown(pilot).strip() == ""
-        assert pilot.app.title == "Cody"
+        await until(pilot, lambda: pilot.app.title == "Cody")
         await send(pilot, "again")
         await answered(pilot, "first turn of our thread")
 
@@ -78,15 +90,16 @@ async def test_a_thread_is_continued_where_it_was_left(
 ) -> None:
     async with make_app(LONG).run_test() as pilot:
         await send(pilot, "talk")
-        await until(pilot, lambda: state(pilot) == "ready" and transcript_of(pilot).is_following)
+        await completed(pilot)
         await until(pilot, lambda: "▌ talk" not in shown(pilot))
+        assert transcript_of(pilot).is_following
         last = rows(pilot)
         await pilot.press("ctrl+q")
     async with open_runtime(make_settings()) as client:
         (thread,) = (await client.threads()).threads
     async with make_app("demo/tour", thread_id=thread.id).run_test() as pilot:
         await until(pilot, lambda: rows(pilot) == last)
-        assert pilot.app.title == "talk · Cody"
+        await until(pilot, lambda: pilot.app.title == "talk · Cody")
         await pilot.press("up")
         assert prompt_of(pilot).text == "talk"
         await pilot.press("ctrl+u")
@@ -129,7 +142,7 @@ async def test_hostile_text_reaches_no_row_and_no_title(make_app: MakeApp) -> No
         transcript = transcript_of(pilot)
         strips = transcript.render_lines(Region(0, 0, *transcript.size))
         assert all(segment.text.isprintable() for strip in strips for segment in strip)
-        assert "␛]0;owned" in pilot.app.title
+        await until(pilot, lambda: "␛]0;owned" in pilot.app.title)
         assert pilot.app.title.isprintable()
 
 
@@ -185,7 +198,8 @@ async def test_control_c_ends_nothing(make_app: MakeApp) -> None:
 async def test_a_notice_stands_above_the_first_prompt(make_app: MakeApp) -> None:
     async with make_app("demo/echo", notice="There is a newer version").run_test() as pilot:
         await send(pilot, "hello")
-        await answered(pilot, "hello")
+        await completed(pilot)
+        await until(pilot, lambda: "▌ hello" in shown(pilot))
         assert rows(pilot)[:3] == ["  There is a newer version", "", "▌ hello"]
 
 

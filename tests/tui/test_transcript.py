@@ -8,7 +8,18 @@ from textual.geometry import Offset, Region
 from textual.pilot import Pilot
 from textual.selection import SELECT_ALL, Selection
 from tui.conftest import MakeApp
-from tui.screen import answered, key, prompt_of, rows, send, shown, state, transcript_of, until
+from tui.screen import (
+    answered,
+    completed,
+    key,
+    prompt_of,
+    rows,
+    send,
+    shown,
+    state,
+    transcript_of,
+    until,
+)
 
 LONG = "demo/long"
 SLOW = 0.002
@@ -41,7 +52,8 @@ async def test_new_text_does_not_move_somebody_who_has_scrolled_up(make_app: Mak
 async def test_scrolling_down_to_the_end_follows_again(make_app: MakeApp) -> None:
     async with make_app(LONG).run_test(size=(80, 20)) as pilot:
         await send(pilot, "talk")
-        await until(pilot, lambda: state(pilot) == "ready" and "▌" not in shown(pilot))
+        await completed(pilot)
+        await until(pilot, lambda: "▌" not in shown(pilot))
         last = rows(pilot)
         await pilot.press("pageup", "pageup", "pagedown")
         assert not transcript_of(pilot).is_following
@@ -53,7 +65,8 @@ async def test_scrolling_down_to_the_end_follows_again(make_app: MakeApp) -> Non
 async def test_home_shows_the_start_and_leaves_the_prompt_its_own(make_app: MakeApp) -> None:
     async with make_app(LONG).run_test(size=(80, 20)) as pilot:
         await send(pilot, "talk")
-        await until(pilot, lambda: state(pilot) == "ready" and "▌" not in shown(pilot))
+        await completed(pilot)
+        await until(pilot, lambda: "▌" not in shown(pilot))
         await pilot.press("home")
         assert rows(pilot)[0] == "▌ talk"
         await pilot.press("end", "x", "y", "home")
@@ -64,7 +77,8 @@ async def test_home_shows_the_start_and_leaves_the_prompt_its_own(make_app: Make
 async def test_the_wheel_scrolls_while_the_prompt_has_the_focus(make_app: MakeApp) -> None:
     async with make_app(LONG).run_test(size=(80, 20)) as pilot:
         await send(pilot, "talk")
-        await until(pilot, lambda: state(pilot) == "ready" and "▌" not in shown(pilot))
+        await completed(pilot)
+        await until(pilot, lambda: "▌" not in shown(pilot))
         before = rows(pilot)
         transcript = transcript_of(pilot)
         wheel = events.MouseScrollUp(transcript, 5, 5, 0, -1, 0, False, False, False, 5, 5)
@@ -92,7 +106,8 @@ async def test_a_resize_in_the_middle_of_an_answer_wraps_all_of_it(make_app: Mak
 async def test_a_resize_keeps_the_reader_where_they_were(make_app: MakeApp) -> None:
     async with make_app(LONG).run_test(size=(100, 30)) as pilot:
         await send(pilot, "talk")
-        await until(pilot, lambda: state(pilot) == "ready" and "▌" not in shown(pilot))
+        await completed(pilot)
+        await until(pilot, lambda: "▌" not in shown(pilot))
         await pilot.press(*["pageup"] * 5)
         words = set(shown(pilot).split())
         await pilot.resize_terminal(60, 30)
