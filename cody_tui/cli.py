@@ -30,8 +30,8 @@ T = TypeVar("T")
 EXIT_USAGE = 2
 EXIT_CLOSED_PIPE = 141
 NO_KEY = (
-    "No key and no model is set: this is the offline demo. Set OPENAI_API_KEY or ANTHROPIC_API_KEY, "
-    "or choose a local server's model with --model ollama/NAME."
+    "No key and no model is set: this is the offline demo. Set OPENAI_API_KEY or "
+    "ANTHROPIC_API_KEY, or choose a local server's model with --model ollama/NAME."
 )
 
 app = typer.Typer(
