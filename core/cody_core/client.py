@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
-from cody_core.schema.events import START, Entry
+from cody_core.schema.events import START, Decision, Entry
 from cody_core.schema.models import ModelInfo
 from cody_core.schema.requests import SubmitRequest, Submitted
 from cody_core.schema.response import Response
@@ -46,6 +46,17 @@ class Client(Protocol):
 
         Raises:
             RunNotFound: neither log nor store knows the run.
+        """
+        ...
+
+    async def resolve_approval(
+        self, run_id: str, approval_id: str, decision: Decision, *, reason: str | None = None
+    ) -> None:
+        """Answer a question that a run asks. The first answer counts, whoever gives it.
+
+        Raises:
+            RunNotFound: neither log nor store knows the run.
+            ApprovalResolvedBefore: somebody answered first, or nobody asks (any more).
         """
         ...
 

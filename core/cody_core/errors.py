@@ -3,6 +3,7 @@
 CodyError
 ├── SettingsError                 a setting is missing or malformed
 ├── InvalidRequest                the caller asked for something impossible
+│   ├── ApprovalResolvedBefore    somebody answered first
 │   ├── UnknownProvider
 │   └── InvalidModel
 ├── NotFound
@@ -19,6 +20,7 @@ CodyError
 │   └── ProviderStreamBroken      the stream ended before the response did
 ├── EventLogError
 │   ├── EventLogUnavailable       the log's server cannot be reached
+│   ├── AppendedBefore            an append that counts once, and was made already
 │   └── RunClosed                 an append after the run's terminal event
 ├── ToolError                     a tool could not do it; the message is for the model
 └── StoreError
@@ -55,6 +57,12 @@ class InvalidRequest(CodyError):
     """The caller asked for something that cannot be done; nothing was changed."""
 
     code = "invalid_request"
+
+
+class ApprovalResolvedBefore(InvalidRequest):
+    """Somebody answered first, or nobody was asked any more."""
+
+    code = "approval_resolved"
 
 
 class UnknownProvider(InvalidRequest):
@@ -166,6 +174,12 @@ class EventLogUnavailable(EventLogError):
     """The log's server cannot be reached; the message names REDIS_URL."""
 
     code = "event_log_unavailable"
+
+
+class AppendedBefore(EventLogError):
+    """Somebody was first with an append that counts only once; nothing was appended."""
+
+    code = "appended_before"
 
 
 class RunClosed(EventLogError):

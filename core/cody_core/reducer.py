@@ -142,6 +142,7 @@ class ResponseReducer:
         self._open: dict[str, None] = {}
         self._changed: set[int] = set()
         self._response: Response | None = None
+        self._approvals: dict[str, ApprovalRequested] = {}
 
     def apply(self, event: Event, offset: str | None = None) -> None:
         """Take the next event. One at or before the last offset, or after the end, changes nothing.
@@ -197,6 +198,11 @@ class ResponseReducer:
         """The ids of the items that are still streaming, in the order they were started."""
         return tuple(self._open)
 
+    @property
+    def approvals(self) -> tuple[ApprovalRequested, ...]:
+        """The questions that nobody has answered yet, oldest first."""
+        return () if self._ended else tuple(self._approvals.values())
+
     def take_changes(self) -> frozenset[int]:
         """Return the indexes of the output items that changed since this was last called."""
         changed, self._changed = frozenset(self._changed), set()
@@ -249,13 +255,15 @@ class ResponseReducer:
                 self._error = self._error or payload.error
             case ItemDelta():
                 self._delta(payload)
+            case ApprovalRequested():
+                self._approvals[payload.approval_id] = payload
+            case ApprovalResolved():
+                self._approvals.pop(payload.approval_id, None)
             case (
                 ScriptExecutionStart()
                 | ScriptExecutionDone()
                 | ScriptExecutionError()
                 | TurnAbortedByUser()
-                | ApprovalRequested()
-                | ApprovalResolved()
                 | Heartbeat()
             ):
                 pass  # milestones: what they lead to arrives as items or as the terminal event

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 from cody_core.engine import Engine, EngineLimits
 from cody_core.errors import (
+    AppendedBefore,
+    ApprovalResolvedBefore,
     InvalidRequest,
     RunClosed,
     RunNotFound,
@@ -29,6 +31,8 @@ from cody_core.providers.pool import ProviderPool
 from cody_core.reducer import replay
 from cody_core.schema.events import (
     START,
+    ApprovalResolved,
+    Decision,
     Entry,
     Event,
     EventFactory,
@@ -51,7 +55,9 @@ from cody_core.schema.threads import (
 from cody_core.settings import Settings
 from cody_core.stores import Store
 from cody_core.tasks import task_group
+from cody_core.tools.grants import Grants
 from cody_core.tools.registry import Registry
+from cody_core.workers.approvals import once_key
 from cody_core.workers.outbox import Outbox
 from cody_core.workers.persist import Persister
 from cody_core.workers.recovery import recover
@@ -153,7 +159,8 @@ class Runtime:
         self._persister = Persister(
             log, store, self._outbox, owner=process.id, log_ttl=settings.log_ttl
         )
-        self._tool_worker = ToolWorker(log, tools)
+        grants = Grants(settings.home / "approvals.json", settings.workspace)
+        self._tool_worker = ToolWorker(log, tools, workspace=settings.workspace, grants=grants)
         self._engine = Engine(
             log,
             provider=providers.get,
@@ -233,6 +240,24 @@ class Runtime:
         except RunClosed:
             logger.debug("run %s ended before it could be cancelled", run_id)
 
+    async def resolve_approval(
+        self, run_id: str, approval_id: str, decision: Decision, *, reason: str | None = None
+    ) -> None:
+        """Answer a question; see ``Client.resolve_approval``."""
+        await self.run(run_id)
+        mirror = Mirror(self._log, run_id)
+        await mirror.catch_up()
+        msg = f"approval {approval_id!r} was answered before, or is not asked for (any more)"
+        if approval_id not in {asked.approval_id for asked in mirror.reducer.approvals}:
+            raise ApprovalResolvedBefore(msg)
+        answer = ApprovalResolved(
+            approval_id=approval_id, decision=decision, by="user", reason=reason
+        )
+        try:
+            await self._log.append(run_id, [_event_of(run_id)(answer)], once=once_key(approval_id))
+        except (AppendedBefore, RunClosed) as error:
+            raise ApprovalResolvedBefore(msg) from error
+
     async def run(self, run_id: str) -> Response:
         """Return a run so far; see ``Client.run``."""
         if (response := await self._reduced(run_id)) is not None:
@@ -294,7 +319,7 @@ class Runtime:
         """Run engine and tools side by side: if one fails the other stops, and other runs go on."""
         try:
             async with task_group() as tasks:
-                tasks.create_task(self._tool_worker.run(run.run_id))
+                tasks.create_task(self._tool_worker.run(run.run_id, run.policy))
                 tasks.create_task(self._engine.run(run))
         except Exception:
             logger.exception("run %s could not be worked on", run.run_id)
@@ -333,6 +358,7 @@ class Runtime:
             input_items=(prompt,),
             system=request.system if request.system is not None else self._settings.system,
             reasoning_effort=request.reasoning_effort or self._settings.reasoning_effort,
+            policy=request.policy or self._settings.policy,
             thinking_budget=request.thinking_budget,
             max_output_tokens=request.max_output_tokens or self._settings.max_output_tokens,
             context_tokens=info.context_tokens,

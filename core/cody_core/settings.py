@@ -107,6 +107,13 @@ class Settings(BaseSettings):
     )
     """The directory that holds the database, logs and everything else cody keeps."""
 
+    workspace: Path = Field(default_factory=Path.cwd, validation_alias="CODY_WORKSPACE")
+    """The directory that tools work in; without it, the one the program is started in."""
+    policy: Literal["ask", "auto-edit", "full-auto", "read-only"] = Field(
+        "ask", validation_alias="CODY_POLICY"
+    )
+    """Which calls of tools need consent, and which are refused."""
+
     max_iterations: int = Field(50, ge=1, validation_alias="CODY_MAX_ITERATIONS")
     """How often one run may ask the model, tool calls answered in between."""
     max_retries: int = Field(4, ge=0, validation_alias="CODY_MAX_RETRIES")
@@ -120,10 +127,10 @@ class Settings(BaseSettings):
     demo_delay: float = Field(0.015, ge=0, validation_alias="CODY_DEMO_DELAY")
     """Seconds between two tokens of the demo provider."""
 
-    @field_validator("home")
+    @field_validator("home", "workspace")
     @classmethod
-    def _expand_home(cls, home: Path) -> Path:
-        return home.expanduser()
+    def _expand(cls, path: Path) -> Path:
+        return path.expanduser()
 
     @classmethod
     def settings_customise_sources(

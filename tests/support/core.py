@@ -26,7 +26,8 @@ async def core(
 ) -> AsyncIterator[Client]:
     """Open a runtime whose provider ``scripted`` is the one given; ``flags`` are settings."""
     listed = {"scripted": {"kind": "demo", "models": ("model",)}}
-    settings = load_settings(**{**flags, "demo_delay": 0.0, "model": MODEL, "providers": listed})
+    own = {"demo_delay": 0.0, "model": MODEL, "providers": listed}
+    settings = load_settings(**{"policy": "full-auto", **flags, **own})
     pool = ProviderPool(settings, {"scripted": provider})
     async with open_runtime(settings, providers=pool, tools=Registry(tools)) as client:
         yield client

@@ -15,10 +15,15 @@ class EventLog(Protocol):
     refused.
     """
 
-    async def append(self, run_id: str, events: Sequence[Event]) -> Sequence[str]:
+    async def append(
+        self, run_id: str, events: Sequence[Event], *, once: str | None = None
+    ) -> Sequence[str]:
         """Append all events or none, and return their offsets. Cancelling it leaves either.
 
+        Of several appends to a run with the same ``once``, whoever makes them, the first counts.
+
         Raises:
+            AppendedBefore: something was appended with that ``once`` already.
             RunClosed: the run has its terminal event already.
             EventLogUnavailable: the log could not be reached for as long as its settings say.
         """

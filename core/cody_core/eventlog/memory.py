@@ -6,7 +6,7 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, Sequence
 
-from cody_core.errors import RunClosed
+from cody_core.errors import AppendedBefore, RunClosed
 from cody_core.ids import now_ms
 from cody_core.schema.events import START, Entry, Event, offset_key
 
@@ -17,9 +17,10 @@ BATCH = 1000
 class _Run:
     """The entries of one run, their offsets as sort keys, and who waits for more."""
 
-    __slots__ = ("closed", "entries", "keys", "readers", "wake")
+    __slots__ = ("closed", "entries", "keys", "once", "readers", "wake")
 
     def __init__(self) -> None:
+        self.once: set[str] = set()
         self.entries: list[Entry] = []
         self.keys: list[tuple[int, int]] = []
         self.closed = False
@@ -49,12 +50,19 @@ class MemoryEventLog:
         self._expiries: dict[str, asyncio.TimerHandle] = {}
         self._closed = False
 
-    async def append(self, run_id: str, events: Sequence[Event]) -> Sequence[str]:
+    async def append(
+        self, run_id: str, events: Sequence[Event], *, once: str | None = None
+    ) -> Sequence[str]:
         """Append without suspending: cancelling has no effect on it."""
         run = self._runs.setdefault(run_id, _Run())
         if run.closed or any(event.is_terminal for event in events[:-1]):
             msg = f"run {run_id!r} has ended: nothing can follow its terminal event"
             raise RunClosed(msg)
+        if once is not None:
+            if once in run.once:
+                msg = f"{once!r} was appended to run {run_id!r} already"
+                raise AppendedBefore(msg)
+            run.once.add(once)
         offsets = [run.append(event) for event in events]
         run.notify()
         return offsets

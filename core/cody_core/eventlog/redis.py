@@ -36,7 +36,7 @@ from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
-from cody_core.errors import EventLogUnavailable, RunClosed, SettingsError
+from cody_core.errors import AppendedBefore, EventLogUnavailable, RunClosed, SettingsError
 from cody_core.ids import new_id
 from cody_core.schema.events import START, Entry, Event, offset_key
 from cody_core.tasks import task_group
@@ -66,14 +66,17 @@ if meta[1] then
     return ids
   end
 end
-if meta[2] then return {} end
+if meta[2] then return {'ended'} end
+if ARGV[4] ~= '' and redis.call('HSETNX', KEYS[2], 'once:' .. ARGV[4], '1') == 0 then
+  return {'before'}
+end
 local ids = {}
-for at = 4, #ARGV do ids[#ids + 1] = redis.call('XADD', KEYS[1], '*', 'event', ARGV[at]) end
+for at = 5, #ARGV do ids[#ids + 1] = redis.call('XADD', KEYS[1], '*', 'event', ARGV[at]) end
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2] .. ' ' .. ids[1] .. ' ' .. ids[#ids])
 if ARGV[3] == '1' then redis.call('HSET', KEYS[2], 'ended', '1') end
 return ids
 """
-"""Writer, batch number, whether the last event is terminal, events; offsets, or none if ended.
+"""Writer, batch number, whether the last event is terminal, what counts once, events; offsets.
 
 A batch is written by one call, and calls do not interleave, so its entries stand together.
 """
@@ -125,7 +128,9 @@ class RedisEventLog:
         finally:
             await client.aclose()
 
-    async def append(self, run_id: str, events: Sequence[Event]) -> Sequence[str]:
+    async def append(
+        self, run_id: str, events: Sequence[Event], *, once: str | None = None
+    ) -> Sequence[str]:
         """Append in one round trip; what was sent when the connection broke is sent again, once."""
         if not events:
             return []
@@ -138,9 +143,13 @@ class RedisEventLog:
                 keys = [stream_key(run_id), meta_key(run_id)]
                 end = int(events[-1].is_terminal)
                 data = [event.to_json() for event in events]
-                args: list[str | int | bytes] = [self._writer, batches.number, end, *data]
+                head: list[str | int | bytes] = [self._writer, batches.number, end, once or ""]
+                args = [*head, *data]
                 offsets = await self._call(lambda: self._script(keys=keys, args=args))
-            if offsets:
+            if offsets == [b"before"]:
+                msg = f"{once!r} was appended to run {run_id!r} already"
+                raise AppendedBefore(msg)
+            if offsets != [b"ended"]:
                 return [offset.decode() for offset in offsets]
         msg = f"run {run_id!r} has ended: nothing can follow its terminal event"
         raise RunClosed(msg)

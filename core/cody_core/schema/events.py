@@ -166,12 +166,15 @@ class ApprovalRequested(Shape):
     preview: Omittable[str] = None
 
 
+Decision: TypeAlias = Literal["approve", "approve_for_session", "approve_always", "deny"]
+
+
 class ApprovalResolved(Shape):
     """Somebody answered; ``by`` says who or what."""
 
     type: Literal["approval_resolved"] = "approval_resolved"
     approval_id: NonEmpty
-    decision: Literal["approve", "approve_for_session", "approve_always", "deny"]
+    decision: Decision
     by: NonEmpty
     reason: Omittable[str] = None
 

@@ -12,6 +12,9 @@ from cody_core.schema.items import Item
 ReasoningEffort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 """How hard a model thinks. Adapters map a level their API lacks to its nearest neighbour."""
 
+Policy: TypeAlias = Literal["ask", "auto-edit", "full-auto", "read-only"]
+"""Which calls of tools need somebody's consent, and which are refused."""
+
 MAX_PROMPT_CHARACTERS = 4_000_000
 """About a million tokens: more than any model reads."""
 
@@ -35,6 +38,7 @@ class SubmitRequest(Shape):
     agent_id: Omittable[NonEmpty] = None
     system: Omittable[str] = None
     reasoning_effort: Omittable[ReasoningEffort] = None
+    policy: Omittable[Policy] = None
     thinking_budget: Omittable[Annotated[int, Field(ge=0)]] = None
     """Tokens the model may think for, where the API counts them."""
     max_output_tokens: Omittable[Annotated[int, Field(gt=0)]] = None
@@ -62,6 +66,7 @@ class RunRequest(Shape):
     reasoning_effort: Omittable[ReasoningEffort] = None
     thinking_budget: Omittable[int] = None
     max_output_tokens: Omittable[int] = None
+    policy: Policy = "ask"
     context_tokens: Omittable[int] = None
     """How much the model reads, if that is known: older turns that do not fit are left out."""
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import TypeAlias
 
 from pydantic import ValidationError
 
-from cody_core.errors import ToolError
+from cody_core.errors import EventLogError, ToolError
 from cody_core.schema.items import FunctionCall
 from cody_core.schema.requests import ToolSpec
-from cody_core.tools import Tool, ToolContext, ToolKind, ToolResult
+from cody_core.tools import Intent, Tool, ToolContext, ToolKind, ToolResult
 
 logger = logging.getLogger(__name__)
 
-TIMEOUT_SECONDS = 600.0
+TIMEOUT_SECONDS = 660.0
 """How long any call may take; tools have shorter limits of their own."""
+
+
+Consent: TypeAlias = Callable[[ToolKind, Intent], Awaitable[str | None]]
 
 
 class Registry:
@@ -43,8 +48,14 @@ class Registry:
         tool = self._tools.get(name)
         return "read" if tool is None else tool.kind
 
-    async def call(self, call: FunctionCall, context: ToolContext) -> ToolResult:
-        """Validate a call and run it."""
+    async def call(
+        self, call: FunctionCall, context: ToolContext, consent: Consent | None = None
+    ) -> ToolResult:
+        """Validate a call, ask for consent, and run it.
+
+        ``consent`` is told the tool's kind and what the call would do, and returns why it may not,
+        or ``None``; the time it takes does not count. Without it, every call may run.
+        """
         tool = self._tools.get(call.name)
         if tool is None:
             return ToolResult(self._unknown(call.name), success=False)
@@ -52,10 +63,18 @@ class Registry:
             arguments = tool.arguments.model_validate_json(call.arguments.strip() or "{}")
         except ValidationError as error:
             return ToolResult(_describe(call.name, error), success=False)
-        deadline = asyncio.timeout(self._timeout)
+        deadline = asyncio.timeout(None)
         try:
+            if consent is not None:
+                intent = await tool.intend(arguments, context)
+                if (refusal := await consent(tool.kind, intent)) is not None:
+                    return ToolResult(refusal, success=False)
+                context = replace(context, intent=intent)
             async with deadline:
+                deadline.reschedule(asyncio.get_running_loop().time() + self._timeout)
                 return await tool.call(arguments, context)
+        except EventLogError:
+            raise
         except ToolError as error:
             return ToolResult(error.message, success=False)
         except Exception as error:

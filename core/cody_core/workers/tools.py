@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import aclosing
+from pathlib import Path
 
 from cody_core.errors import RunClosed
 from cody_core.eventlog import EventLog
@@ -18,6 +19,7 @@ from cody_core.eventlog.writer import LogWriter
 from cody_core.ids import new_id
 from cody_core.schema.events import (
     START,
+    ApprovalResolved,
     Entry,
     EventFactory,
     ItemCancelled,
@@ -28,9 +30,12 @@ from cody_core.schema.events import (
     TurnAbortedByUser,
 )
 from cody_core.schema.items import FunctionCall, FunctionCallOutput
+from cody_core.schema.requests import Policy
 from cody_core.tasks import task_group
-from cody_core.tools import ToolContext
+from cody_core.tools import Intent, ToolContext, ToolKind
+from cody_core.tools.grants import Grants
 from cody_core.tools.registry import Registry
+from cody_core.workers.approvals import Approvals
 
 logger = logging.getLogger(__name__)
 
@@ -38,11 +43,16 @@ logger = logging.getLogger(__name__)
 class ToolWorker:
     """Makes the calls of the runs it is given."""
 
-    def __init__(self, log: EventLog, registry: Registry) -> None:
+    def __init__(
+        self, log: EventLog, registry: Registry, *, workspace: Path, grants: Grants
+    ) -> None:
+        """Build a worker for one workspace, in which ``grants`` say what was approved before."""
         self._log = log
         self._registry = registry
+        self._workspace = workspace
+        self._grants = grants
 
-    async def run(self, run_id: str) -> None:
+    async def run(self, run_id: str, policy: Policy = "ask") -> None:
         """Serve a run until its terminal event; calls that are under way then are cancelled.
 
         Raises:
@@ -56,7 +66,8 @@ class ToolWorker:
             item.call_id for entry in seen if isinstance(item := _done(entry), FunctionCallOutput)
         }
         async with task_group() as tasks:
-            calls = _Calls(self._log, self._registry, tasks, run_id)
+            approvals = Approvals(self._log, run_id, policy, self._workspace, self._grants)
+            calls = _Calls(self._log, self._registry, tasks, run_id, self._workspace, approvals)
             calls.take(seen, answered)
             if not any(entry.is_terminal for entry in seen):
                 async with aclosing(self._log.read(run_id, after=after)) as batches:
@@ -69,12 +80,20 @@ class _Calls:
     """The calls of one run."""
 
     def __init__(
-        self, log: EventLog, registry: Registry, tasks: asyncio.TaskGroup, run_id: str
+        self,
+        log: EventLog,
+        registry: Registry,
+        tasks: asyncio.TaskGroup,
+        run_id: str,
+        workspace: Path,
+        approvals: Approvals,
     ) -> None:
         self._log = log
         self._registry = registry
         self._tasks = tasks
         self._run_id = run_id
+        self._workspace = workspace
+        self._approvals = approvals
         self._running: set[asyncio.Task[None]] = set()
         self._in_order = asyncio.Lock()
         self._aborted = False
@@ -86,6 +105,8 @@ class _Calls:
                 # The model may have written more before it heard that nobody wants it any longer.
                 if item.call_id not in answered and not self._aborted:
                     self._start(item, entry.event.trace_context)
+            elif isinstance(entry.payload, ApprovalResolved):
+                self._approvals.hear(entry.payload)
             elif isinstance(entry.payload, TurnAbortedByUser) and not self._aborted:
                 self._aborted = True
                 self.stop()
@@ -124,9 +145,16 @@ class _Calls:
                 correlation_id=call.correlation_id,
             )
             await out.put(event(start))
-            context = ToolContext(run_id=self._run_id, call_id=call.call_id, emit=emit)
+            context = ToolContext(
+                run_id=self._run_id, call_id=call.call_id, emit=emit, workspace=self._workspace
+            )
+
+            async def consent(kind: ToolKind, intent: Intent) -> str | None:
+                await out.flush()
+                return await self._approvals.consent(call, kind, intent, event)
+
             try:
-                result = await self._registry.call(call, context)
+                result = await self._registry.call(call, context, consent)
             except asyncio.CancelledError:
                 await out.put(event(ItemCancelled(item_id=item_id, reason="stopped")))
                 raise

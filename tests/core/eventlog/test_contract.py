@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
 import pytest
-from cody_core.errors import RunClosed
+from cody_core.errors import AppendedBefore, RunClosed
 from cody_core.eventlog import EventLog
 from cody_core.eventlog.memory import MemoryEventLog
 from cody_core.eventlog.redis import RedisEventLog
@@ -167,6 +167,23 @@ async def test_of_two_ends_at_once_one_wins(log: EventLog, run_id: str) -> None:
         writers = [tasks.create_task(finish()) for _ in range(8)]
     assert sum(writer.result() for writer in writers) == 1
     assert len(await collect(log, run_id)) == 1
+
+
+async def test_of_several_appends_that_count_once_the_first_counts(
+    log: EventLog, run_id: str
+) -> None:
+    async def answer(number: int) -> bool:
+        try:
+            await log.append(run_id, deltas(run_id, 1, first=number), once="question")
+        except AppendedBefore:
+            return False
+        return True
+
+    async with task_group() as tasks:
+        writers = [tasks.create_task(answer(number)) for number in range(8)]
+    assert sum(writer.result() for writer in writers) == 1
+    await log.append(run_id, deltas(run_id, 1), once="another question")
+    assert len(await collect(log, run_id, follow=False)) == 2
 
 
 async def test_a_reader_cancelled_while_it_waits_disturbs_nobody(

@@ -24,12 +24,14 @@ class SlowLog(MemoryEventLog):
         self.batches: list[int] = []
         self.failure: Exception | None = None
 
-    async def append(self, run_id: str, events: Sequence[Event]) -> Sequence[str]:
+    async def append(
+        self, run_id: str, events: Sequence[Event], *, once: str | None = None
+    ) -> Sequence[str]:
         self.arrived.set()
         await self.gate.wait()
         if self.failure is not None:
             raise self.failure
-        offsets = await super().append(run_id, events)
+        offsets = await super().append(run_id, events, once=once)
         self.batches.append(len(events))
         return offsets
 

@@ -1,0 +1,88 @@
+"""What may run without asking: a policy, what a call would do, and what was granted. Pure."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict
+
+from cody_core.schema.requests import Policy
+from cody_core.tools import Intent, ToolKind
+from cody_core.tools.workspace import is_inside
+
+Verdict: TypeAlias = Literal["run", "ask", "refuse"]
+
+LEADING_WORDS = 2
+# fmt: off
+WRAPPERS = frozenset({
+    "bash", "bun", "deno", "doas", "env", "eval", "exec", "find", "fish", "node", "nohup", "npx",
+    "parallel", "perl", "php", "python", "python3", "ruby", "sh", "source", "ssh", "sudo", "time",
+    "timeout", "uv", "uvx", "watch", "xargs", "zsh",
+})
+# fmt: on
+"""Programs whose arguments are programs: their leading words say nothing of what will happen."""
+
+_COMPOUND = re.compile(r"[;&|<>`$(){}\n\r\\*?~#!\[\]]")
+
+
+class Grant(BaseModel):
+    """Consent for calls like one that was approved.
+
+    Attributes:
+        tool: The tool.
+        words: For ``shell``, the command's leading words, or the whole of a command that is more
+            than one plain program; ``None`` for other tools.
+        outside: The paths outside the workspace that it covers.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    tool: str
+    words: str | None = None
+    outside: frozenset[str] = frozenset()
+
+    def covers(self, other: Grant) -> bool:
+        """Tell whether a call that needs ``other`` is allowed by this one."""
+        same = (self.tool, self.words) == (other.tool, other.words)
+        return same and other.outside <= self.outside
+
+
+def judge(policy: Policy, kind: ToolKind, intent: Intent, workspace: Path) -> Verdict:
+    """Decide about a call, grants left aside.
+
+    What lies outside the workspace is asked for under every policy but ``full-auto``.
+    """
+    inside = all(is_inside(path, workspace) for path in intent.paths)
+    if policy == "full-auto":
+        return "run"
+    if policy == "read-only" and kind != "read":
+        return "refuse"
+    if kind == "read" or (kind == "write" and policy == "auto-edit"):
+        return "run" if inside else "ask"
+    return "ask"
+
+
+def needed_grant(tool: str, kind: ToolKind, intent: Intent, workspace: Path) -> Grant:
+    """Return the narrowest grant that covers a call."""
+    outside = frozenset(str(path) for path in intent.paths if not is_inside(path, workspace))
+    words = leading_words(intent.preview or intent.summary) if kind == "execute" else None
+    return Grant(tool=tool, words=words, outside=outside)
+
+
+def leading_words(command: str) -> str:
+    """Return what commands must begin with to count as alike: the program and its first argument.
+
+    A command that is more than one plain program is only like itself.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return command
+    if not words or _COMPOUND.search(command) or "=" in words[0]:
+        return command
+    if Path(words[0]).name in WRAPPERS:
+        return command
+    return shlex.join(words[:LEADING_WORDS])
