@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 
 from cody_core.client import Client
-from cody_core.errors import InvalidRequest
+from cody_core.errors import ApprovalResolvedBefore, InvalidRequest
 from cody_core.reducer import ResponseReducer
+from cody_core.schema.events import ApprovalRequested
 from cody_core.schema.requests import SubmitRequest
 from cody_core.schema.response import Response
 
+from cody_tui.consent import Asker
 from cody_tui.text import printable
 from cody_tui.views import View
 
@@ -30,8 +32,8 @@ class Outcome:
     message: str | None = None
 
 
-async def converse(client: Client, request: SubmitRequest, view: View) -> Outcome:
-    """Submit a prompt and show the answer as it comes.
+async def converse(client: Client, request: SubmitRequest, view: View, asker: Asker) -> Outcome:
+    """Submit a prompt and show the answer as it comes; ``asker`` is asked what needs consent.
 
     The first interrupt aborts the run and waits for its end, keeping what came; a reader that has
     gone away does the same. A second interrupt ends the program.
@@ -41,7 +43,9 @@ async def converse(client: Client, request: SubmitRequest, view: View) -> Outcom
         reducer = ResponseReducer()
         async with asyncio.TaskGroup() as tasks:
             cancel = tasks.create_task(_cancel_when(stopping, client, submitted.run_id))
-            closed = await _show(client, submitted.run_id, reducer, view)
+            questions = _Questions(client, submitted.run_id, asker, tasks)
+            closed = await _show(client, submitted.run_id, reducer, view, questions)
+            questions.withdraw()
             cancel.cancel()
         if closed:
             return Outcome(EXIT_CLOSED_PIPE)
@@ -64,7 +68,42 @@ async def latest_thread(client: Client) -> str:
     return page.threads[0].id
 
 
-async def _show(client: Client, run_id: str, reducer: ResponseReducer, view: View) -> bool:
+class _Questions:
+    """The questions of a run that are being asked here."""
+
+    def __init__(self, client: Client, run_id: str, asker: Asker, tasks: asyncio.TaskGroup) -> None:
+        self._client = client
+        self._run_id = run_id
+        self._asker = asker
+        self._tasks = tasks
+        self._asking: dict[str, asyncio.Task[None]] = {}
+
+    def update(self, open_questions: Sequence[ApprovalRequested]) -> None:
+        """Ask what is new, and withdraw what somebody else has answered."""
+        still_open = {question.approval_id for question in open_questions}
+        for approval_id, task in self._asking.items():
+            if approval_id not in still_open:
+                task.cancel()
+        for question in open_questions:
+            if question.approval_id not in self._asking:
+                task = self._tasks.create_task(self._ask(question))
+                self._asking[question.approval_id] = task
+
+    def withdraw(self) -> None:
+        """Ask nothing any more."""
+        self.update(())
+
+    async def _ask(self, question: ApprovalRequested) -> None:
+        answer = await self._asker.ask(question)
+        with suppress(ApprovalResolvedBefore):
+            await self._client.resolve_approval(
+                self._run_id, question.approval_id, answer.decision, reason=answer.reason
+            )
+
+
+async def _show(
+    client: Client, run_id: str, reducer: ResponseReducer, view: View, questions: _Questions
+) -> bool:
     """Show a run to its end; return whether the reader went away before that."""
     closed = False
     async with aclosing(client.follow(run_id)) as batches:
@@ -76,6 +115,7 @@ async def _show(client: Client, run_id: str, reducer: ResponseReducer, view: Vie
                 for entry in batch:
                     view.show(entry)
                 view.flush()
+                questions.update(reducer.approvals)
             except BrokenPipeError:
                 closed = True
                 await client.cancel(run_id, reason="the reader of the output went away")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cody_core.schema.threads import Thread
     from cody_core.settings import Settings
 
+    from cody_tui.consent import Asker
     from cody_tui.views import TextSink, View
 
 T = TypeVar("T")
@@ -60,6 +61,10 @@ ContinueOption = Annotated[
 ThreadOption = Annotated[
     str | None, typer.Option("--thread", "-t", metavar="ID", help="go on with this thread")
 ]
+PolicyOption = Annotated[
+    str | None,
+    typer.Option("--policy", metavar="POLICY", help="ask, auto-edit, full-auto or read-only"),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="write JSON")]
 
 
@@ -88,6 +93,7 @@ def interactive(
     model: ModelOption = None,
     continue_: ContinueOption = False,
     thread: ThreadOption = None,
+    policy: PolicyOption = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version")
     ] = False,
@@ -99,7 +105,7 @@ def interactive(
         _usage("cody needs a terminal; in a pipe, use: cody chat 'prompt'")
     from cody_tui.app import CodyApp
 
-    settings = _settings(model=model)
+    settings = _settings(model=model, policy=policy)
     _log_to_file(settings)
     thread_id = _thread_id(thread)
     if continue_ and thread_id is None:
@@ -126,12 +132,18 @@ def chat(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="no reasoning and no tool activity on stderr")
     ] = False,
+    policy: PolicyOption = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="let every tool run: --policy full-auto")
+    ] = False,
 ) -> None:
     """Ask once, and write the answer to standard output as it comes."""
     text = _prompt(" ".join(prompt or []))
     if continue_ and thread is not None:
         _usage("--continue and --thread exclude each other")
-    settings = _settings(model=model)
+    if yes and policy is not None:
+        _usage("--yes and --policy exclude each other")
+    settings = _settings(model=model, policy="full-auto" if yes else policy)
     _log_to_file(settings)
     request = _request(text, model=model, system=system, thread_id=_thread_id(thread))
     view = _view(json_=json_, whole=no_stream, quiet=quiet)
@@ -223,7 +235,7 @@ async def _chat(
 
     if continue_:
         request = request.model_copy(update={"thread_id": await _latest_thread(client)})
-    outcome = await converse(client, request, view)
+    outcome = await converse(client, request, view, _asker())
     if outcome.message is not None:
         _complain(outcome.message)
     return outcome.exit_code
@@ -254,6 +266,14 @@ def _view(*, json_: bool, whole: bool, quiet: bool) -> View:
     colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     activity = Activity(sys.stderr, colour=colour, quiet=quiet)
     return WholeView(text, activity) if whole else TextView(text, activity)
+
+
+def _asker() -> Asker:
+    from cody_tui.consent import Nobody, Terminal
+
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        return Terminal(sys.stderr, sys.stdin.fileno())
+    return Nobody()
 
 
 def _settings(**flags: object) -> Settings:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
+from datetime import date
 
 from cody_core.engine import Engine, EngineLimits
 from cody_core.errors import (
@@ -24,6 +25,7 @@ from cody_core.errors import (
 )
 from cody_core.eventlog import EventLog
 from cody_core.ids import new_id, now_ms, traceparent
+from cody_core.instructions import instructions
 from cody_core.mirror import Mirror
 from cody_core.process import ProcessLock
 from cody_core.providers.catalog import known_models, resolve
@@ -52,9 +54,10 @@ from cody_core.schema.threads import (
     ThreadPage,
     title_of,
 )
-from cody_core.settings import Settings
+from cody_core.settings import Settings, environment
 from cody_core.stores import Store
 from cody_core.tasks import task_group
+from cody_core.tools.builtin import builtin_tools
 from cody_core.tools.grants import Grants
 from cody_core.tools.registry import Registry
 from cody_core.workers.approvals import once_key
@@ -93,7 +96,8 @@ async def open_runtime(
         pool = providers or ProviderPool(settings)
         stack.push_async_callback(pool.aclose)
         tasks = await stack.enter_async_context(task_group())
-        runtime = Runtime(settings, log, store, pool, tools or Registry(), process, tasks)
+        registry = tools or Registry(builtin_tools(environment(), secrets=settings.secrets))
+        runtime = Runtime(settings, log, store, pool, registry, process, tasks)
         stack.push_async_callback(runtime.stop)
         runtime.start()
         yield runtime
@@ -347,6 +351,10 @@ class Runtime:
         if model is None and provider_id is None and thread is not None:
             model, provider_id = thread.model_id, thread.provider_id
         info = resolve(self._settings, model, provider_id)
+        policy = request.policy or self._settings.policy
+        system = request.system if request.system is not None else self._settings.system
+        if system is None:
+            system = instructions(self._settings.workspace, policy, date.today())
         prompt = Message(id=new_id(), content=request.prompt, origin="user")
         return RunRequest(
             run_id=run_id,
@@ -356,9 +364,9 @@ class Runtime:
             provider_id=info.provider_id,
             model_id=info.id,
             input_items=(prompt,),
-            system=request.system if request.system is not None else self._settings.system,
+            system=system,
             reasoning_effort=request.reasoning_effort or self._settings.reasoning_effort,
-            policy=request.policy or self._settings.policy,
+            policy=policy,
             thinking_budget=request.thinking_budget,
             max_output_tokens=request.max_output_tokens or self._settings.max_output_tokens,
             context_tokens=info.context_tokens,

@@ -146,6 +146,13 @@ class Settings(BaseSettings):
         return (init_settings, env_settings, dotenv_settings, toml)
 
     @property
+    def secrets(self) -> frozenset[str]:
+        """Every key there is: what must not reach a tool's child process, or a log."""
+        found = [self.openai_api_key, self.anthropic_api_key]
+        found += [provider.api_key for provider in self.providers.values()]
+        return frozenset(key.get_secret_value() for key in found if key is not None)
+
+    @property
     def has_model(self) -> bool:
         """Tell whether there is a model to talk to, or only the demo."""
         return bool(self.model or self.provider_id or self.openai_api_key or self.anthropic_api_key)
@@ -190,6 +197,11 @@ BUILT_IN_PROVIDERS: Mapping[str, ProviderSettings] = MappingProxyType(
     }
 )
 """Providers that need no configuration beyond a key, or a server on its usual port."""
+
+
+def environment() -> dict[str, str]:
+    """Return the variables this program was started with."""
+    return dict(os.environ)
 
 
 def config_path() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from cody_core.schema.items import FunctionCallOutput
 from cody_core.schema.requests import SubmitRequest
 from cody_core.schema.response import Response
 from cody_core.tools import Intent, ToolContext, ToolKind, ToolResult
+from cody_core.tools.shell import Shell
 from pydantic import BaseModel
 from support.core import core, ended, events_of
 from support.redis import RedisServer
@@ -38,7 +40,7 @@ class Runner:
         self.ran: list[str] = []
 
     async def intend(self, arguments: Arguments, context: ToolContext) -> Intent:
-        return Intent(f"run {arguments.command}", preview=arguments.command)
+        return Intent("run it", preview=arguments.command, command=arguments.command)
 
     async def call(self, arguments: Arguments, context: ToolContext) -> ToolResult:
         self.ran.append(arguments.command)
@@ -184,6 +186,23 @@ async def test_read_only_refuses_without_asking(flags: dict[str, Any]) -> None:
         response = await ended(client, submitted.run_id)
     assert tool.ran == []
     assert "read-only" in output(response).output
+
+
+async def test_the_real_shell_asks_again_for_what_only_begins_alike(flags: dict[str, Any]) -> None:
+    tool = Shell({"PATH": os.environ["PATH"]})
+    provider = commands("echo one", "echo one two", "echo one; echo two")
+    async with core(provider, tools=[tool], **flags) as client:
+        submitted = await client.submit(SubmitRequest(prompt="go"))
+        asked = await question(client, submitted.run_id)
+        await client.resolve_approval(submitted.run_id, asked.approval_id, "approve_for_session")
+        async with asyncio.timeout(10):
+            while len(open_questions := await _open(client, submitted.run_id)) < 2:
+                await asyncio.sleep(0.001)
+        assert open_questions[1].summary == "echo one; echo two"
+        await client.resolve_approval(submitted.run_id, open_questions[1].approval_id, "deny")
+        response = await ended(client, submitted.run_id)
+    outputs = [i for i in response.output_items if isinstance(i, FunctionCallOutput)]
+    assert [output.success for output in outputs] == [True, True, False]
 
 
 async def test_a_question_nobody_asked_cannot_be_answered(flags: dict[str, Any]) -> None:

@@ -34,6 +34,8 @@ VARIABLES: Mapping[str, tuple[str, tuple[str, object]]] = {
     "REDIS_URL": ("redis://r", ("redis_url", "redis://r")),
     "CONVEX_URL": ("https://c", ("convex_url", "https://c")),
     "CODY_HOME": ("/data", ("home", Path("/data"))),
+    "CODY_WORKSPACE": ("/space", ("workspace", Path("/space"))),
+    "CODY_POLICY": ("read-only", ("policy", "read-only")),
     "CODY_MAX_ITERATIONS": ("7", ("max_iterations", 7)),
     "CODY_MAX_RETRIES": ("0", ("max_retries", 0)),
     "CODY_MAX_OUTPUT_TOKENS": ("9", ("max_output_tokens", 9)),

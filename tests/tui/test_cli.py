@@ -98,6 +98,62 @@ def test_tool_activity_goes_to_standard_error() -> None:
     assert "get_time" not in done.stdout.splitlines()[0]
 
 
+NOTE = "cody-demo.txt"
+
+
+def test_without_a_terminal_nothing_runs_that_would_have_to_be_asked_for() -> None:
+    done = cody("chat", "-m", "demo/work", "go")
+    assert done.returncode == 0
+    assert "--yes" in done.stderr
+    assert not Path(NOTE).exists()
+
+
+def test_what_is_allowed_beforehand_runs() -> None:
+    edits = cody("chat", "-m", "demo/work", "--policy", "auto-edit", "go")
+    assert "not done" in edits.stdout
+    assert Path(NOTE).read_text().startswith("Written by the demo")
+    Path(NOTE).unlink()
+    every = cody("chat", "-m", "demo/work", "--yes", "go")
+    assert "not done" not in every.stdout
+    assert Path(NOTE).exists()
+    assert cody("chat", "--policy", "yolo", "go").returncode == 1
+
+
+def test_a_terminal_is_asked_and_its_answer_counts() -> None:
+    child = pexpect.spawn(
+        SCRIPT, ["chat", "-q", "-m", "demo/work", "go"],
+        dimensions=(40, 100), timeout=20, encoding="utf-8",
+        env={**os.environ, "CODY_DEMO_DELAY": "0", "TERM": "xterm-256color"},
+    )  # fmt: skip
+    child.expect("shell wants to execute")
+    child.expect("Allow")
+    child.sendline("maybe")
+    child.expect("Allow")
+    child.sendline("n")
+    child.expect("apply_patch wants to write")
+    child.expect("Written by the demo")
+    child.expect("Allow")
+    assert not Path(NOTE).exists()
+    child.sendline("y")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    assert Path(NOTE).exists()
+
+
+def test_an_interrupt_at_a_question_stops_the_run() -> None:
+    child = pexpect.spawn(
+        SCRIPT, ["chat", "-q", "-m", "demo/work", "go"], timeout=20, encoding="utf-8",
+        env={**os.environ, "CODY_DEMO_DELAY": "0", "TERM": "xterm-256color"},
+    )  # fmt: skip
+    child.expect("Allow")
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130
+    assert not Path(NOTE).exists()
+
+
 @pytest.mark.parametrize(
     ("args", "code", "names"),
     [

@@ -55,6 +55,12 @@ def tools(request: ModelRequest) -> Sequence[Step]:
     return TOOL_ROUNDS[min(len(outputs), len(TOOL_ROUNDS) - 1)](outputs)
 
 
+def work(request: ModelRequest) -> Sequence[Step]:
+    """Do what an agent does: run a command, change a file, and say what became of it."""
+    outputs = _outputs(request)
+    return WORK_ROUNDS[min(len(outputs), len(WORK_ROUNDS) - 1)](outputs)
+
+
 def fail(request: ModelRequest) -> Sequence[Step]:
     """Break in the middle of a sentence, every time."""
     error = ProviderOverloaded(
@@ -76,7 +82,15 @@ def refuse(request: ModelRequest) -> Sequence[Step]:
 
 
 SCRIPTS: Mapping[str, Script] = MappingProxyType(
-    {"tour": tour, "echo": echo, "long": long, "tools": tools, "fail": fail, "refuse": refuse}
+    {
+        "tour": tour,
+        "echo": echo,
+        "long": long,
+        "tools": tools,
+        "work": work,
+        "fail": fail,
+        "refuse": refuse,
+    }
 )
 """The demo models by name; the first one is the one to start with."""
 
@@ -108,6 +122,39 @@ TOOL_ROUNDS: tuple[Callable[[Sequence[FunctionCallOutput]], Sequence[Step]], ...
 )
 """What ``tools`` does after no output, after one, and so on. The last one must not call anything:
 it also answers for all rounds after it."""
+
+
+def _run_command(outputs: Sequence[FunctionCallOutput]) -> Sequence[Step]:
+    return (
+        Think("First I look around, then I write something down."),
+        Say("Let me see what is here."),
+        Call("shell", {"command": "pwd && ls | head -5"}),
+    )
+
+
+def _change_file(outputs: Sequence[FunctionCallOutput]) -> Sequence[Step]:
+    patch = (
+        f"*** Begin Patch\n*** Add File: {WORK_FILE}\n"
+        "+Written by the demo of cody.\n+You may delete it.\n*** End Patch\n"
+    )
+    return (Say("Now I leave a note."), Call("apply_patch", {"input": patch}))
+
+
+def _report(outputs: Sequence[FunctionCallOutput]) -> Sequence[Step]:
+    lines = [
+        f"- {'done' if output.success else 'not done'}: {quote(output.output)}"
+        for output in outputs
+    ]
+    return (Say("That was it:\n\n" + "\n".join(lines)),)
+
+
+WORK_FILE = "cody-demo.txt"
+WORK_ROUNDS: tuple[Callable[[Sequence[FunctionCallOutput]], Sequence[Step]], ...] = (
+    _run_command,
+    _change_file,
+    _report,
+)
+"""The rounds of ``work``, as in ``TOOL_ROUNDS``."""
 
 
 def last_prompt(request: ModelRequest) -> str:

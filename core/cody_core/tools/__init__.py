@@ -19,6 +19,7 @@ class Intent:
     Attributes:
         summary: One line: the command, or the file and what becomes of it.
         preview: The whole of it where the line is not enough: a command, a unified diff.
+        command: What is executed, to the letter, where something is.
         paths: The files and directories it names, resolved; outside the workspace it needs consent.
         basis: What it was worked out from: for each path a digest of the file's bytes, or ``None``
             for no file. A call must not change a file that is not what its preview showed.
@@ -26,6 +27,7 @@ class Intent:
 
     summary: str
     preview: str | None = None
+    command: str | None = None
     paths: tuple[Path, ...] = ()
     basis: Mapping[Path, str | None] = field(default_factory=dict)
 

@@ -68,7 +68,8 @@ def judge(policy: Policy, kind: ToolKind, intent: Intent, workspace: Path) -> Ve
 def needed_grant(tool: str, kind: ToolKind, intent: Intent, workspace: Path) -> Grant:
     """Return the narrowest grant that covers a call."""
     outside = frozenset(str(path) for path in intent.paths if not is_inside(path, workspace))
-    words = leading_words(intent.preview or intent.summary) if kind == "execute" else None
+    command = intent.command or intent.preview or intent.summary
+    words = leading_words(command) if kind == "execute" else None
     return Grant(tool=tool, words=words, outside=outside)
 
 

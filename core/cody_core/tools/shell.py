@@ -107,6 +107,7 @@ class Shell:
         return Intent(
             summary=_one_line(arguments.command),
             preview=f"workdir: {_printable(str(workdir))}\n\n{arguments.command}",
+            command=arguments.command,
             paths=(workdir,),
         )
 

@@ -137,7 +137,7 @@ def default(settings: Settings) -> list[str]:
 
 
 def test_the_models_of_what_can_be_used_are_offered_and_the_default_marked() -> None:
-    demo = [f"demo/{name}" for name in ("tour", "echo", "long", "tools", "fail", "refuse")]
+    demo = [f"demo/{name}" for name in ("tour", "echo", "long", "tools", "work", "fail", "refuse")]
     settings = with_settings()
     assert names(settings) == [*demo, "mine/small", "mine/gpt-5"]
     assert default(settings) == ["demo/tour"]

@@ -180,7 +180,7 @@ async def test_a_stream_flat_out_lets_others_run() -> None:
 
 
 async def test_the_models_are_offered_and_another_one_is_refused_by_name() -> None:
-    assert await demo().models() == ("tour", "echo", "long", "tools", "fail", "refuse")
+    assert await demo().models() == ("tour", "echo", "long", "tools", "work", "fail", "refuse")
     with pytest.raises(ProviderBadRequest, match=r"'gpt'.*'demo/tour', 'demo/echo'"):
         await play(demo(), request("gpt"))
 

@@ -26,7 +26,7 @@ async def test_a_provider_is_made_once_however_many_ask_at_once(settings: Settin
     pool = ProviderPool(settings)
     found = await asyncio.gather(*(pool.get("demo") for _ in range(5)))
     assert len(set(map(id, found))) == 1
-    assert await found[0].models() == ("tour", "echo", "long", "tools", "fail", "refuse")
+    assert await found[0].models() == ("tour", "echo", "long", "tools", "work", "fail", "refuse")
     await pool.aclose()
 
 

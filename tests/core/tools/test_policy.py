@@ -91,7 +91,9 @@ def test_a_command_that_is_more_than_one_plain_program_is_only_like_itself(comma
 
 def test_a_grant_covers_what_needs_no_more(workspace: Path) -> None:
     def needs(command: str, *paths: Path) -> Grant:
-        intent = Intent(command[:10], preview=command, paths=paths)
+        intent = Intent(
+            command[:10], preview=f"in {workspace}:\n{command}", command=command, paths=paths
+        )
         return needed_grant("shell", "execute", intent, workspace)
 
     given = needs("git status", workspace)

@@ -327,6 +327,7 @@ async def test_the_intent_shows_the_whole_command_and_where_it_runs(call: Call) 
     assert await call.shell.intend(arguments, call.context) == Intent(
         summary="echo 'a  b' ⏎ \\x1b]0;x\\x07rm \\u202e-rf",
         preview=f"workdir: {workdir}\n\n{command}",
+        command=command,
         paths=(workdir,),
     )
 
