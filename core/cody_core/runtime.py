@@ -11,7 +11,6 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
-from datetime import date
 
 from cody_core.engine import Engine, EngineLimits
 from cody_core.errors import (
@@ -24,11 +23,10 @@ from cody_core.errors import (
     ThreadNotFound,
 )
 from cody_core.eventlog import EventLog
-from cody_core.ids import new_id, now_ms, traceparent
-from cody_core.instructions import instructions
+from cody_core.ids import new_id, now_ms
 from cody_core.mirror import Mirror
 from cody_core.process import ProcessLock
-from cody_core.providers.catalog import known_models, resolve
+from cody_core.providers.catalog import known_models
 from cody_core.providers.pool import ProviderPool
 from cody_core.reducer import replay
 from cody_core.schema.events import (
@@ -36,14 +34,9 @@ from cody_core.schema.events import (
     ApprovalResolved,
     Decision,
     Entry,
-    Event,
-    EventFactory,
-    ResponseStart,
-    TraceContext,
     TurnAbortedByUser,
     offset_key,
 )
-from cody_core.schema.items import Message
 from cody_core.schema.models import ModelInfo
 from cody_core.schema.requests import RunRequest, SubmitRequest, Submitted
 from cody_core.schema.response import Response
@@ -52,10 +45,10 @@ from cody_core.schema.threads import (
     ThreadChanges,
     ThreadDetail,
     ThreadPage,
-    title_of,
 )
 from cody_core.settings import Settings, environment
 from cody_core.stores import Store
+from cody_core.submission import decide, event_factory, new_thread, start_event
 from cody_core.tasks import task_group
 from cody_core.tools.builtin import builtin_tools
 from cody_core.tools.grants import Grants
@@ -204,15 +197,15 @@ class Runtime:
         if (known := await self._submitted(run_id)) is not None:
             return known
         thread = await self._thread_of(request)
-        run = self._decide(request, run_id, thread)
+        run = decide(self._settings, request, run_id, thread)
         self._live[run_id] = live = _Live(run)
         try:
-            new_thread = await self._create(run, request) if thread is None else None
-            await self._log.append(run_id, [_start_event(run)])
+            unstored = await self._create(run, request.prompt) if thread is None else None
+            await self._log.append(run_id, [start_event(run)])
         except BaseException:
             del self._live[run_id]
             raise
-        task = self._tasks.create_task(self._serve(live, new_thread))
+        task = self._tasks.create_task(self._serve(live, unstored))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
         return Submitted(run_id=run_id, thread_id=run.thread_id, turn_id=run.turn_id)
@@ -240,7 +233,7 @@ class Runtime:
             return
         abort = TurnAbortedByUser(turn_id=response.turn_id, reason=reason)
         try:
-            await self._log.append(run_id, [_event_of(run_id)(abort)])
+            await self._log.append(run_id, [event_factory(run_id)(abort)])
         except RunClosed:
             logger.debug("run %s ended before it could be cancelled", run_id)
 
@@ -258,7 +251,9 @@ class Runtime:
             approval_id=approval_id, decision=decision, by="user", reason=reason
         )
         try:
-            await self._log.append(run_id, [_event_of(run_id)(answer)], once=once_key(approval_id))
+            await self._log.append(
+                run_id, [event_factory(run_id)(answer)], once=once_key(approval_id)
+            )
         except (AppendedBefore, RunClosed) as error:
             raise ApprovalResolvedBefore(msg) from error
 
@@ -345,44 +340,9 @@ class Runtime:
             raise _thread_not_found(request.thread_id)
         return thread
 
-    def _decide(self, request: SubmitRequest, run_id: str, thread: Thread | None) -> RunRequest:
-        """Fill in what the request leaves open, from the thread and then from the settings."""
-        model, provider_id = request.model, request.provider_id
-        if model is None and provider_id is None and thread is not None:
-            model, provider_id = thread.model_id, thread.provider_id
-        info = resolve(self._settings, model, provider_id)
-        policy = request.policy or self._settings.policy
-        system = request.system if request.system is not None else self._settings.system
-        if system is None:
-            system = instructions(self._settings.workspace, policy, date.today())
-        prompt = Message(id=new_id(), content=request.prompt, origin="user")
-        return RunRequest(
-            run_id=run_id,
-            turn_id=request.turn_id or new_id(),
-            thread_id=thread.id if thread is not None else new_id(),
-            agent_id=request.agent_id,
-            provider_id=info.provider_id,
-            model_id=info.id,
-            input_items=(prompt,),
-            system=system,
-            reasoning_effort=request.reasoning_effort or self._settings.reasoning_effort,
-            policy=policy,
-            thinking_budget=request.thinking_budget,
-            max_output_tokens=request.max_output_tokens or self._settings.max_output_tokens,
-            context_tokens=info.context_tokens,
-        )
-
-    async def _create(self, run: RunRequest, request: SubmitRequest) -> Thread | None:
+    async def _create(self, run: RunRequest, prompt: str) -> Thread | None:
         """Store a new thread. If the store is away, return it: it is stored along with the run."""
-        now = now_ms()
-        thread = Thread(
-            id=run.thread_id,
-            title=title_of(request.prompt),
-            model_id=run.model_id,
-            provider_id=run.provider_id,
-            created_at=now,
-            updated_at=now,
-        )
+        thread = new_thread(run, prompt)
         try:
             await self._store.create_thread(thread)
         except StoreUnavailable as error:
@@ -406,24 +366,6 @@ class Runtime:
         runs = {response.id: response for response in await self._store.list_runs(thread_id)}
         runs |= {response.id: response for response in self._persister.unsaved(thread_id)}
         return sorted(runs.values(), key=lambda response: (response.created_at, response.id))
-
-
-def _event_of(run_id: str) -> EventFactory:
-    return EventFactory(run_id, TraceContext(traceparent=traceparent(run_id)))
-
-
-def _start_event(run: RunRequest) -> Event:
-    start = ResponseStart(
-        response_id=run.run_id,
-        turn_id=run.turn_id,
-        thread_id=run.thread_id,
-        agent_id=run.agent_id,
-        model_id=run.model_id,
-        provider_id=run.provider_id,
-        created_at=now_ms(),
-        input_items=run.input_items,
-    )
-    return _event_of(run.run_id)(start)
 
 
 def _run_not_found(run_id: str) -> RunNotFound:
