@@ -302,12 +302,12 @@ class Runtime:
         """Return the models there are; see ``Client.models``."""
         return known_models(self._settings)
 
-    async def _serve(self, live: _Live, new_thread: Thread | None) -> None:
+    async def _serve(self, live: _Live, unstored: Thread | None) -> None:
         """Work on a run, and store it. Stopping the work leaves the storing to end by itself."""
         run_id = live.request.run_id
         try:
             async with task_group() as tasks:
-                tasks.create_task(self._persister.run(run_id, new_thread))
+                tasks.create_task(self._persister.run(run_id, unstored))
                 live.work = tasks.create_task(self._work(live.request))
         except Exception:
             logger.exception("run %s could not be stored", run_id)
