@@ -14,12 +14,13 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from cody_core.errors import CodyError
+from cody_core.errors import ApprovalResolvedBefore, CodyError
 
 from cody_tui.messages import Snapshot
 
 if TYPE_CHECKING:
     from cody_core.client import Client
+    from cody_core.schema.events import ApprovalRequested, Decision
     from cody_core.schema.threads import ThreadDetail
 
 
@@ -56,6 +57,8 @@ class Conversation:
         self._wake = asyncio.Event()
         self._run_id: str | None = None
         self._is_live = False
+        self._asked: tuple[ApprovalRequested, ...] = ()
+        self._answered: set[str] = set()
 
     @property
     def is_live(self) -> bool:
@@ -66,6 +69,13 @@ class Conversation:
     def waiting(self) -> tuple[str, ...]:
         """The prompts that wait for the answer before them."""
         return tuple(self._queue)
+
+    @property
+    def questions(self) -> tuple[ApprovalRequested, ...]:
+        """What the live run asks, oldest first; what is being answered or stopped is left out."""
+        if self.is_stopping:
+            return ()
+        return tuple(q for q in self._asked if q.approval_id not in self._answered)
 
     def send(self, prompt: str) -> None:
         """Let a prompt wait for its turn, which may be now."""
@@ -100,6 +110,22 @@ class Conversation:
         self._listener.conversation_changed()
         if self._client is not None and self._run_id is not None:
             await self._cancel(self._client, self._run_id)
+
+    async def answer(self, approval_id: str, decision: Decision, reason: str | None) -> None:
+        """Answer a question of the live run; it is asked again if the answer did not get through.
+
+        That somebody else was faster is said, since then it is not this answer that counts.
+        """
+        if self._client is None or self._run_id is None:
+            return
+        self._answered.add(approval_id)
+        self._listener.conversation_changed()
+        try:
+            await self._client.resolve_approval(self._run_id, approval_id, decision, reason=reason)
+        except CodyError as error:
+            if not isinstance(error, ApprovalResolvedBefore):
+                self._answered.discard(approval_id)
+            self._listener.conversation_failed(error, ())
 
     async def _load(self, client: Client) -> None:
         if self.thread_id is None:
@@ -153,6 +179,7 @@ class Conversation:
 
     def _show(self, snapshot: Snapshot) -> None:
         self.sending = None
+        self._asked = snapshot.approvals
         self._listener.snapshot_came(snapshot)
 
     def _begin(self) -> None:
@@ -162,4 +189,6 @@ class Conversation:
 
     def _end(self) -> None:
         self._is_live, self.is_stopping, self._run_id, self.sending = False, False, None, None
+        self._asked = ()
+        self._answered.clear()
         self._listener.conversation_changed()

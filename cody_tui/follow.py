@@ -52,7 +52,9 @@ class _Reader:
         response = self.reducer.response
         if response is None:
             return None
-        return Snapshot(response, frozenset(self.reducer.open_items), dict(self._spans))
+        reducer = self.reducer
+        open_items = frozenset(reducer.open_items)
+        return Snapshot(response, open_items, dict(self._spans), reducer.approvals)
 
 
 class _Painter:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 if TYPE_CHECKING:
+    from cody_core.schema.events import ApprovalRequested
     from cody_core.schema.response import Response
 
 
@@ -27,6 +28,8 @@ class Snapshot:
     response: Response
     open_items: frozenset[str] = frozenset()
     spans: Mapping[str, Span] | None = None
+    approvals: tuple[ApprovalRequested, ...] = ()
+    """What the run asks and nobody has answered, oldest first."""
 
     def span(self, item_id: str) -> Span | None:
         """Return when an item streamed; not known of one that was read from the store."""

@@ -11,6 +11,7 @@ import re
 from typing import Final
 
 _UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_DECEPTIVE: Final = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _PICTURES: Final = 0x2400
 """Where Unicode keeps pictures of the C0 control characters, in their order."""
 
@@ -37,6 +38,15 @@ def printable(text: str) -> str:
     if _UNSAFE.search(text) is None:
         return text
     return text.replace("\r\n", "\n").translate(_TABLE)
+
+
+def unmistakable(text: str) -> str:
+    """Return printable text that also reads in the order in which it will be executed.
+
+    For what somebody is to consent to: characters that turn the reading direction or cannot be
+    seen at all would let a command look like another one.
+    """
+    return _DECEPTIVE.sub(lambda found: f"<{ord(found[0]):04X}>", printable(text))
 
 
 def one_line(text: str, limit: int) -> str:

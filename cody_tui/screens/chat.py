@@ -1,4 +1,4 @@
-"""The chat screen: a transcript, a prompt and a status line, and what goes between them."""
+"""The chat screen: a transcript, a prompt, a status line, and what a run asks in between."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from cody_core.errors import CodyError
-from textual import on, work
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -16,6 +16,7 @@ from textual.worker import WorkerCancelled, WorkerFailed
 
 from cody_tui.conversation import Conversation
 from cody_tui.messages import Snapshot, ThreadShown
+from cody_tui.widgets.approval import Approval
 from cody_tui.widgets.prompt import Prompt
 from cody_tui.widgets.status import State, Status
 from cody_tui.widgets.transcript import Transcript
@@ -56,6 +57,7 @@ class ChatScreen(Screen[None]):
     ) -> None:
         super().__init__()
         self._transcript = Transcript()
+        self._approval = Approval()
         self._prompt = Prompt()
         self._status = Status()
         self._model = model
@@ -66,8 +68,9 @@ class ChatScreen(Screen[None]):
         self._latest: Response | None = None
 
     def compose(self) -> ComposeResult:
-        """Put the three parts below each other."""
+        """Put the parts below each other."""
         yield self._transcript
+        yield self._approval
         yield self._prompt
         yield self._status
 
@@ -77,6 +80,10 @@ class ChatScreen(Screen[None]):
         self._status.model = self._model or ""
         if self._notice:
             self._transcript.notice(self._notice, "muted")
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Let a question have its share of the screen."""
+        self._approval.fit(event.size.height)
 
     # The app's side
 
@@ -95,9 +102,10 @@ class ChatScreen(Screen[None]):
     async def leave(self) -> None:
         """Stop following; the client can be closed afterwards."""
         self._client = None
-        for worker in self.workers.cancel_group(self, "conversation"):
-            with contextlib.suppress(WorkerCancelled, WorkerFailed):
-                await worker.wait()
+        for group in ("conversation", "answers"):
+            for worker in self.workers.cancel_group(self, group):
+                with contextlib.suppress(WorkerCancelled, WorkerFailed):
+                    await worker.wait()
 
     # What the user does
 
@@ -109,6 +117,15 @@ class ChatScreen(Screen[None]):
             return
         self._transcript.show_end()
         self._conversation.send(event.text)
+
+    @on(Approval.Answered)
+    def _decide(self, event: Approval.Answered) -> None:
+        event.stop()
+        self._answer(event)
+
+    @work(group="answers")
+    async def _answer(self, answer: Approval.Answered) -> None:
+        await self._conversation.answer(answer.approval_id, answer.decision, answer.reason)
 
     async def action_abort(self) -> None:
         """Stop the live answer; what has been streamed stays."""
@@ -144,8 +161,9 @@ class ChatScreen(Screen[None]):
     action_end_unless_writing = action_end
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Leave Home and End to the prompt while there is something in it."""
-        return not (action.endswith("_unless_writing") and self._prompt.text)
+        """Leave Home and End to the prompt, or a reason, while there is something in it."""
+        writing = self._approval.is_writing or self._prompt.text
+        return not (action.endswith("_unless_writing") and writing)
 
     # What the conversation tells
 
@@ -180,6 +198,7 @@ class ChatScreen(Screen[None]):
         """Bring prompts that wait and the status line up to date."""
         conversation = self._conversation
         self._transcript.queue(conversation.sending, conversation.waiting)
+        self._ask()
         if conversation.is_live:
             self._clock.resume()
         else:
@@ -193,6 +212,12 @@ class ChatScreen(Screen[None]):
         if unsent:
             self._prompt.restore("\n\n".join(unsent))
         self.conversation_changed()
+
+    def _ask(self) -> None:
+        had_focus = self._approval.has_focus_within
+        self._approval.show(self._conversation.questions)
+        if had_focus and not self._approval.display:
+            self._prompt.focus()
 
     def _take(self, response: Response) -> None:
         self._latest = response
@@ -214,6 +239,8 @@ class ChatScreen(Screen[None]):
             return "ready"
         if self._conversation.is_stopping:
             return "stopping"
+        if self._conversation.questions:
+            return "asking"
         items = self._latest.output_items if self._latest and not self._latest.is_terminal else ()
         answering = any(item.type == "message" and item.content for item in items)
         return "answering" if answering else "thinking"

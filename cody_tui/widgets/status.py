@@ -13,13 +13,16 @@ from cody_tui.text import one_line
 if TYPE_CHECKING:
     from cody_core.schema.response import Usage
 
-State: TypeAlias = Literal["starting", "ready", "thinking", "answering", "stopping", "offline"]
+State: TypeAlias = Literal[
+    "starting", "ready", "thinking", "answering", "asking", "stopping", "offline"
+]
 
 _WORDS: Final[dict[State, str]] = {
     "starting": "starting…",
     "ready": "ready",
     "thinking": "thinking…",
     "answering": "answering",
+    "asking": "waiting for you",
     "stopping": "stopping…",
     "offline": "not connected",
 }
@@ -39,9 +42,9 @@ class Status(Widget):
 
     def render(self) -> Content:
         """Put what there is room for on the line: the keys go first, then the tokens."""
-        live = self.state in ("thinking", "answering", "stopping")
+        live = self.state in ("thinking", "answering", "asking", "stopping")
         state = _WORDS[self.state]
-        if live and self.state != "stopping" and self.seconds:
+        if self.state in ("thinking", "answering") and self.seconds:
             state = f"{state} {self.seconds} s"
         left = [one_line(self.model, 40), state, _tokens(self.usage)]
         text = " · ".join(part for part in left if part)

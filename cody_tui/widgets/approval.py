@@ -1,0 +1,244 @@
+"""The panel that asks: what a run wants to do, all of it, and the keys that answer.
+
+It comes while somebody may be writing, so keys count only after a moment without any: a letter
+that was meant for the prompt must not be consent. It shows one question at a time, and goes when
+that question is not among the open ones any more, whoever answered it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Input, Static
+
+from cody_tui.text import one_line, printable, unmistakable
+
+if TYPE_CHECKING:
+    from cody_core.schema.events import ApprovalRequested, Decision
+
+GUARD: Final = 0.3
+"""Seconds without a key that must have passed before a key is an answer."""
+MOST_SHOWN: Final = 100_000
+"""Characters of a preview that are shown; nobody reads more, and wrapping them takes time."""
+SUMMARY_LENGTH: Final = 400
+SHORT: Final = 50
+"""Characters of a summary that fit beside everything else on its line."""
+
+_KEYS: Final = "y approve  s session  a always  n deny  d deny with a reason  Esc stop"
+_ELSEWHERE: Final = "Click here, or Shift+Tab from the prompt, to answer"
+_SIGNS: Final = {"+": "$success", "-": "$error", "@": "$text-muted"}
+
+
+def _key(key: str, action: str, name: str, tooltip: str) -> Binding:
+    return Binding(key, action, tooltip, id=f"approval.{name}", tooltip=tooltip, show=False)
+
+
+class _Preview(VerticalScroll, can_focus=False):
+    """Scrolls by the panel's keys and the wheel; the focus stays with the panel."""
+
+
+class _Reason(Input):
+    """One line of why not."""
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Insert what was pasted as text, on one line."""
+        event.stop()
+        event.prevent_default()
+        self.insert_text_at_cursor(" ".join(printable(event.text).split()))
+
+
+class Approval(Vertical, can_focus=True):
+    """Shows the oldest open question and posts the answer."""
+
+    DEFAULT_CSS = """
+    Approval {
+        display: none;
+        & .approval--line { height: 1; }
+        & .approval--question { width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
+        & .approval--kind { width: auto; padding: 0 0 0 2; color: $text-muted; }
+        & _Preview { height: auto; scrollbar-size-vertical: 1; }
+        & _Reason { display: none; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        _key("y", "answer('approve')", "approve", "Allow this call"),
+        _key("s", "answer('approve_for_session')", "session", "Allow such calls until Cody ends"),
+        _key("a", "answer('approve_always')", "always", "Allow such calls for good"),
+        _key("n", "answer('deny')", "deny", "Do not allow this call"),
+        _key("d", "write_reason", "reason", "Do not allow this call, and say why"),
+        _key("escape", "back", "back", "Go back without a reason"),
+        _key("up", "scroll(-1)", "up", "Scroll the preview up"),
+        _key("down", "scroll(1)", "down", "Scroll the preview down"),
+        _key("b", "scroll_page(-1)", "page_up", "Scroll the preview up by a page"),
+        _key("space", "scroll_page(1)", "page_down", "Scroll the preview down by a page"),
+    ]  # fmt: skip
+
+    class Answered(Message):
+        """The user has decided."""
+
+        def __init__(self, approval_id: str, decision: Decision, reason: str | None) -> None:
+            self.approval_id = approval_id
+            self.decision = decision
+            self.reason = reason
+            super().__init__()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.guard = GUARD
+        self._quiet_since = 0.0
+        self._shown: ApprovalRequested | None = None
+        self._is_answered = False
+        self._rung: set[str] = set()
+        self._question = Static(classes="approval--question")
+        self._kind = Static(classes="approval--kind")
+        self._text = Static()
+        self._preview = _Preview(self._text)
+        self._keys = Static(Content(_ELSEWHERE), classes="approval--line")
+        self._reason = _Reason(
+            placeholder="Why not? Enter sends, Esc goes back", compact=True, select_on_focus=False
+        )
+        self._reason.cursor_blink = False
+
+    def compose(self) -> ComposeResult:
+        """Put the question above what it is about, and the keys below."""
+        yield Horizontal(self._question, self._kind, classes="approval--line")
+        yield self._preview
+        yield self._keys
+        yield self._reason
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether a key may still be meant for something else."""
+        return time.monotonic() - self._quiet_since < self.guard
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether a reason is being written."""
+        return self._reason.display and self._shown is not None
+
+    def show(self, questions: Sequence[ApprovalRequested]) -> None:
+        """Show the oldest of the open questions, or go if there are none."""
+        self._ring(questions)
+        if not questions:
+            self._shown, self.display = None, False
+            return
+        first = questions[0]
+        total = len(questions)
+        place = f" · 1 of {total}" if total > 1 else ""
+        self._kind.update(Content(f"{first.kind}{place}"))
+        if self._shown is None or self._shown.approval_id != first.approval_id:
+            self._show(first)
+
+    def fit(self, rows: int) -> None:
+        """Keep the preview within a third of a screen of so many rows."""
+        # In rows: a container whose height is automatic ignores a share of the screen in there.
+        self._preview.styles.max_height = max(1, rows // 3)
+
+    def _ring(self, questions: Sequence[ApprovalRequested]) -> None:
+        for question in questions:
+            if question.approval_id not in self._rung:
+                self._rung.add(question.approval_id)
+                self.app.bell()
+
+    def _show(self, question: ApprovalRequested) -> None:
+        self._shown, self._is_answered = question, False
+        self._quiet_since = time.monotonic()
+        tool = unmistakable(one_line(question.tool, 64))
+        summary = unmistakable(one_line(question.summary, SUMMARY_LENGTH))
+        self._question.update(Content.assemble((tool, "bold"), f" wants to: {summary}"))
+        preview = question.preview or (question.summary if len(summary) > SHORT else "")
+        self._text.update(_content(preview))
+        self._preview.display = bool(preview)
+        self._preview.scroll_home(animate=False)
+        self._ask_for_reason(False)
+        self.display = True
+        self.focus()
+
+    def _ask_for_reason(self, asked: bool) -> None:
+        self._reason.value = ""
+        self._reason.display, self._keys.display = asked, not asked
+
+    def _post(self, decision: Decision, reason: str | None = None) -> None:
+        if self._shown is not None and not self._is_answered:
+            self._is_answered = True
+            self.post_message(self.Answered(self._shown.approval_id, decision, reason))
+
+    # What the user does
+
+    def on_key(self, event: events.Key) -> None:
+        """Swallow what comes too early; Esc is safe at any time."""
+        if self.is_guarded and event.key != "escape":
+            self._quiet_since = time.monotonic()
+            event.stop()
+            event.prevent_default()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leave Esc to the screen, which stops the run, unless a reason is being written."""
+        if action == "back":
+            return self.is_writing
+        return action not in ("answer", "write_reason") or not self.is_writing
+
+    def action_answer(self, decision: Decision) -> None:
+        """Answer the question that is shown."""
+        # A key that another widget let pass arrives here without having been seen above.
+        if not self.is_guarded:
+            self._post(decision)
+
+    def action_write_reason(self) -> None:
+        """Let the user say why not."""
+        if not self.is_guarded:
+            self._ask_for_reason(True)
+            self._reason.focus()
+
+    def action_back(self) -> None:
+        """Ask again without a reason."""
+        self._ask_for_reason(False)
+        self.focus()
+
+    @on(Input.Submitted)
+    def _send_reason(self, event: Input.Submitted) -> None:
+        event.stop()
+        self._post("deny", event.value.strip() or None)
+
+    def action_scroll(self, rows: int) -> None:
+        """Scroll the preview by rows."""
+        self._preview.scroll_relative(y=rows, animate=False)
+
+    def action_scroll_page(self, pages: int) -> None:
+        """Scroll the preview by what is seen of it."""
+        rows = max(1, self._preview.size.height - 1)
+        self._preview.scroll_relative(y=pages * rows, animate=False)
+
+    def on_focus(self) -> None:
+        """Say which keys answer, now that they do."""
+        self._keys.update(Content(_KEYS))
+
+    def on_blur(self) -> None:
+        """Say that the keys go elsewhere."""
+        self._keys.update(Content(_ELSEWHERE))
+
+
+def _content(preview: str) -> Content:
+    """Return a preview as content, coloured by its signs where it is a unified diff."""
+    text = unmistakable(preview[:MOST_SHOWN]).strip("\n")
+    if (left := len(preview) - MOST_SHOWN) > 0:
+        text += f"\n… {left} more characters are not shown"
+    if not _is_diff(text):
+        return Content(text)
+    styled = (Content.styled(line, _SIGNS.get(line[:1], "")) for line in text.split("\n"))
+    return Content("\n").join(styled)
+
+
+def _is_diff(text: str) -> bool:
+    lines = text.split("\n")
+    return any(line.startswith("@@ ") for line in lines) and any(
+        line.startswith("+++ ") for line in lines
+    )
