@@ -23,7 +23,14 @@ def make_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeSettin
     monkeypatch.chdir(tmp_path)
 
     def make(model: str = "demo/tour", delay: float = 0.0, **flags: object) -> Settings:
-        return load_settings(model=model, demo_delay=delay, home=tmp_path / "home", **flags)
+        # The default prompt names the workspace: its tokens would differ from machine to machine.
+        fixed = {
+            "model": model,
+            "demo_delay": delay,
+            "home": tmp_path / "home",
+            "system": "Be kind.",
+        }
+        return load_settings(**{**fixed, **flags})
 
     return make
 
