@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from cody_core.schema.requests import SubmitRequest
     from cody_core.schema.threads import Thread
     from cody_core.settings import Settings
+    from cody_core.tools.grants import Grants
+    from cody_core.tools.policy import Grant
 
     from cody_tui.consent import Asker
     from cody_tui.views import TextSink, View
@@ -49,7 +51,14 @@ threads_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+approvals_app = typer.Typer(
+    name="approvals",
+    help="List and revoke what may run in this workspace without asking.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 app.add_typer(threads_app)
+app.add_typer(approvals_app)
 
 ModelOption = Annotated[
     str | None,
@@ -208,6 +217,37 @@ def delete_thread(
         typer.echo(f"deleted {thread_id}", err=True)
 
     _with_client(_settings(), act)
+
+
+@approvals_app.command("list")
+def list_approvals() -> None:
+    """List what was approved for good in this workspace."""
+    for number, grant in enumerate(_grants().lasting(), 1):
+        typer.echo(f"{number}  {_grant_line(grant)}")
+
+
+@approvals_app.command("revoke")
+def revoke_approval(
+    number: Annotated[int, typer.Argument(help="as cody approvals list numbers them", min=1)],
+) -> None:
+    """Ask again for what was approved for good."""
+    revoked = _grants().revoke(number)
+    if revoked is None:
+        _complain(f"there is no approval {number}: see cody approvals list")
+        raise typer.Exit(1)
+    typer.echo(f"revoked {_grant_line(revoked)}", err=True)
+
+
+def _grants() -> Grants:
+    from cody_core.tools.grants import Grants
+
+    return Grants.of(_settings())
+
+
+def _grant_line(grant: Grant) -> str:
+    words = f": {_printable(grant.words)}" if grant.words else ""
+    outside = f" (outside: {_printable(', '.join(sorted(grant.outside)))})" if grant.outside else ""
+    return f"{grant.tool}{words}{outside}"
 
 
 async def _latest_thread(client: Client) -> str:

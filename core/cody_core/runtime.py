@@ -156,7 +156,7 @@ class Runtime:
         self._persister = Persister(
             log, store, self._outbox, owner=process.id, log_ttl=settings.log_ttl
         )
-        grants = Grants(settings.home / "approvals.json", settings.workspace)
+        grants = Grants.of(settings)
         self._tool_worker = ToolWorker(log, tools, workspace=settings.workspace, grants=grants)
         self._engine = Engine(
             log,

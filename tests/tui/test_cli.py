@@ -141,6 +141,24 @@ def test_a_terminal_is_asked_and_its_answer_counts() -> None:
     assert Path(NOTE).exists()
 
 
+def test_what_was_approved_for_good_is_listed_and_revoked() -> None:
+    child = pexpect.spawn(
+        SCRIPT, ["chat", "-q", "-m", "demo/work", "go"], timeout=20, encoding="utf-8",
+        env={**os.environ, "CODY_DEMO_DELAY": "0", "TERM": "xterm-256color"},
+    )  # fmt: skip
+    child.expect("Allow")
+    child.sendline("n")
+    child.expect("apply_patch wants")
+    child.expect("Allow")
+    child.sendline("a")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert cody("approvals", "list").stdout == "1  apply_patch\n"
+    assert cody("approvals", "revoke", "2").returncode == 1
+    assert cody("approvals", "revoke", "1").returncode == 0
+    assert cody("approvals", "list").stdout == ""
+
+
 def test_an_interrupt_at_a_question_stops_the_run() -> None:
     child = pexpect.spawn(
         SCRIPT, ["chat", "-q", "-m", "demo/work", "go"], timeout=20, encoding="utf-8",

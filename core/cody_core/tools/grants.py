@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Self
 
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
+from cody_core.settings import Settings
 from cody_core.tools.policy import Grant
 
 logger = logging.getLogger(__name__)
@@ -26,6 +28,11 @@ class Grants:
         self._file = file
         self._key = str(workspace.resolve())
         self._session: set[Grant] = set()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the grants of the workspace that the settings name."""
+        return cls(settings.home / "approvals.json", settings.workspace)
 
     def allow(self, needed: Grant) -> bool:
         """Tell whether a call that needs this grant may run."""
