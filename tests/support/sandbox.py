@@ -75,6 +75,14 @@ async def open_bench(cache: Path, limits: Limits | None = None) -> AsyncIterator
 
 
 def children() -> list[int]:
-    """Return the ids of the processes this one has started; Linux only."""
+    """Return the sandbox's processes among ours: other tests have servers of their own."""
     files = Path("/proc/self/task").glob("*/children")
-    return [int(pid) for file in files for pid in file.read_text("ascii").split()]
+    pids = [int(pid) for file in files for pid in file.read_text("ascii").split()]
+    return [pid for pid in pids if _is_guest(pid)]
+
+
+def _is_guest(pid: int) -> bool:
+    try:
+        return b"sandbox" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
