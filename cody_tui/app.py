@@ -21,7 +21,7 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.worker import Worker, WorkerCancelled, WorkerFailed
 
-from cody_tui.messages import ThreadShown
+from cody_tui.messages import Choices, ThreadShown
 from cody_tui.screens.chat import ChatScreen
 from cody_tui.text import one_line
 from cody_tui.themes import DARK, THEMES
@@ -54,7 +54,7 @@ class CodyApp(App[None]):
         self,
         open_client: OpenClient,
         *,
-        model: str | None = None,
+        choices: Choices | None = None,
         thread_id: str | None = None,
         notice: str | None = None,
     ) -> None:
@@ -62,13 +62,13 @@ class CodyApp(App[None]):
 
         Args:
             open_client: Makes the context that yields the client; entered after the first paint.
-            model: The model to ask for, as ``name`` or ``provider/name``; or the settings' own.
+            choices: What prompts are sent with; or what the settings say.
             thread_id: The thread to continue; without it, a new one begins.
             notice: Something to say before anything else.
         """
         super().__init__()
         self._open_client = open_client
-        self._chat = ChatScreen(model=model, thread_id=thread_id, notice=notice)
+        self._chat = ChatScreen(choices=choices, thread_id=thread_id, notice=notice)
         self._leaving = asyncio.Event()
         self._connection: Worker[None] | None = None
         for theme in THEMES:

@@ -14,6 +14,7 @@ from cody_core.reducer import ResponseReducer
 from cody_core.schema.events import ApprovalRequested
 from cody_core.schema.requests import SubmitRequest
 from cody_core.schema.response import Response
+from cody_core.tasks import task_group
 
 from cody_tui.consent import Asker
 from cody_tui.text import printable
@@ -41,15 +42,17 @@ async def converse(client: Client, request: SubmitRequest, view: View, asker: As
     with _stopping() as stopping:
         submitted = await client.submit(request)
         reducer = ResponseReducer()
-        async with asyncio.TaskGroup() as tasks:
-            cancel = tasks.create_task(_cancel_when(stopping, client, submitted.run_id))
-            questions = _Questions(client, submitted.run_id, asker, tasks)
-            closed = await _show(client, submitted.run_id, reducer, view, questions)
-            questions.withdraw()
-            cancel.cancel()
-        if closed:
+        try:
+            async with task_group() as tasks:
+                cancel = tasks.create_task(_cancel_when(stopping, client, submitted.run_id))
+                questions = _Questions(client, submitted.run_id, asker, tasks)
+                closed = await _show(client, submitted.run_id, reducer, view, questions)
+                questions.withdraw()
+                cancel.cancel()
+        finally:
+            gone = _close(view, reducer.response)
+        if closed or gone:
             return Outcome(EXIT_CLOSED_PIPE)
-        view.close(reducer.response)
         if stopping.signal is not None:
             return Outcome(128 + stopping.signal)
         return _outcome(reducer.response)
@@ -122,6 +125,15 @@ async def _show(
     return closed
 
 
+def _close(view: View, response: Response | None) -> bool:
+    """Close the view; return whether its reader has gone away."""
+    try:
+        view.close(response)
+    except BrokenPipeError:
+        return True
+    return False
+
+
 def _outcome(response: Response | None) -> Outcome:
     if response is None or response.status == "complete":
         return Outcome(0)
@@ -151,12 +163,16 @@ async def _cancel_when(stopping: _Stopping, client: Client, run_id: str) -> None
 
 @contextmanager
 def _stopping() -> Iterator[_Stopping]:
-    """Turn the signals that end a program into a request to end the run."""
+    """Turn the signals that end a program into a request to end the run.
+
+    One that was ignored from the start, as by ``nohup``, stays ignored.
+    """
     stopping, loop = _Stopping(), asyncio.get_running_loop()
-    for number in STOP_SIGNALS:
+    heeded = [each for each in STOP_SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+    for number in heeded:
         loop.add_signal_handler(number, stopping.stop, int(number))
     try:
         yield stopping
     finally:
-        for number in STOP_SIGNALS:
+        for number in heeded:
             loop.remove_signal_handler(number)

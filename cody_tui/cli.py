@@ -5,23 +5,22 @@ Imports wait until a command needs them: ``cody --version`` must not pay for a p
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 from cody_core import __version__
 from cody_core.errors import CodyError
 
+from cody_tui import streams
+
 if TYPE_CHECKING:
     from cody_core.client import Client
     from cody_core.schema.requests import SubmitRequest
-    from cody_core.schema.threads import Thread
     from cody_core.settings import Settings
     from cody_core.tools.grants import Grants
     from cody_core.tools.policy import Grant
@@ -60,9 +59,19 @@ approvals_app = typer.Typer(
 app.add_typer(threads_app)
 app.add_typer(approvals_app)
 
+
+def _not_empty(value: str | None) -> str | None:
+    if value is not None and not value.strip():
+        msg = "it is empty: give a name, or provider/name"
+        raise typer.BadParameter(msg)
+    return value
+
+
 ModelOption = Annotated[
     str | None,
-    typer.Option("--model", "-m", metavar="MODEL", help="name, or provider/name"),
+    typer.Option(
+        "--model", "-m", metavar="MODEL", callback=_not_empty, help="name, or provider/name"
+    ),
 ]
 ContinueOption = Annotated[
     bool, typer.Option("--continue", "-c", help="go on with the thread that changed last")
@@ -74,20 +83,26 @@ PolicyOption = Annotated[
     str | None,
     typer.Option("--policy", metavar="POLICY", help="ask, auto-edit, full-auto or read-only"),
 ]
+AgentOption = Annotated[
+    str | None,
+    typer.Option("--agent", "-a", metavar="NAME", help="an agent of config.toml; or default"),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="write JSON")]
 
 
 def main() -> None:
     """Run the program; an error the core foresaw is one line on standard error."""
+    streams.repair()
     try:
-        app()
+        app(args=streams.arguments())
     except CodyError as error:
         _complain(error.message)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:
-        _leave_closed_pipe()
+    except OSError as error:
+        _complain(str(error))
+        streams.leave(1)
 
 
 def _version(value: bool) -> None:
@@ -103,6 +118,7 @@ def interactive(
     continue_: ContinueOption = False,
     thread: ThreadOption = None,
     policy: PolicyOption = None,
+    agent: AgentOption = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version")
     ] = False,
@@ -110,17 +126,22 @@ def interactive(
     """Talk to language models without leaving the terminal."""
     if context.invoked_subcommand is not None:
         return
+    _refuse_both(continue_, thread)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         _usage("cody needs a terminal; in a pipe, use: cody chat 'prompt'")
     from cody_tui.app import CodyApp
+    from cody_tui.messages import Choices
 
     settings = _settings(model=model, policy=policy)
-    _log_to_file(settings)
+    streams.log_to_file(settings.home)
     thread_id = _thread_id(thread)
     if continue_ and thread_id is None:
         thread_id = _with_client(settings, _latest_thread)
-    notice = None if settings.has_model else NO_KEY
-    CodyApp(lambda: _open(settings), model=model, thread_id=thread_id, notice=notice).run()
+    notice = None if settings.has_model or agent else NO_KEY
+    choices = Choices(
+        model=model or None, agent=agent or None, policy=settings.policy if policy else None
+    )
+    CodyApp(lambda: _open(settings), choices=choices, thread_id=thread_id, notice=notice).run()
 
 
 @app.command()
@@ -142,25 +163,33 @@ def chat(
         bool, typer.Option("--quiet", "-q", help="no reasoning and no tool activity on stderr")
     ] = False,
     policy: PolicyOption = None,
+    agent: AgentOption = None,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="let every tool run: --policy full-auto")
     ] = False,
 ) -> None:
     """Ask once, and write the answer to standard output as it comes."""
     text = _prompt(" ".join(prompt or []))
-    if continue_ and thread is not None:
-        _usage("--continue and --thread exclude each other")
+    _refuse_both(continue_, thread)
     if yes and policy is not None:
         _usage("--yes and --policy exclude each other")
-    settings = _settings(model=model, policy="full-auto" if yes else policy)
-    _log_to_file(settings)
-    request = _request(text, model=model, system=system, thread_id=_thread_id(thread))
+    policy = "full-auto" if yes else policy
+    settings = _settings(model=model, policy=policy)
+    streams.log_to_file(settings.home)
+    request = _request(
+        text,
+        model=model,
+        agent_id=agent or None,
+        system=system,
+        policy=settings.policy if policy else None,
+        thread_id=_thread_id(thread),
+    )
     view = _view(json_=json_, whole=no_stream, quiet=quiet)
     code = _with_client(
         settings, lambda client: _chat(client, request, continue_=continue_, view=view)
     )
     if code == EXIT_CLOSED_PIPE:
-        _leave_closed_pipe()
+        streams.leave(code)
     sys.exit(code)
 
 
@@ -176,9 +205,11 @@ def list_threads(
     """List conversations, newest change first."""
 
     async def act(client: Client) -> None:
+        from cody_tui.views import thread_line
+
         page = await client.threads(limit=limit, query=query, tag=tag)
         for thread in page.threads:
-            typer.echo(thread.model_dump_json() if json_ else _thread_line(thread))
+            typer.echo(thread.model_dump_json() if json_ else thread_line(thread))
 
     _with_client(_settings(), act)
 
@@ -197,6 +228,7 @@ def show_thread(
             from cody_tui.views import write_thread
 
             write_thread(detail, sys.stdout)
+            sys.stdout.flush()
 
     _with_client(_settings(), act)
 
@@ -207,16 +239,19 @@ def delete_thread(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
 ) -> None:
     """Delete a conversation and all its runs."""
+    thread_id = _thread_id(thread) or thread
+    settings = _settings()
 
-    async def act(client: Client) -> None:
-        thread_id = _thread_id(thread) or thread
-        title = (await client.thread(thread_id)).thread.title
-        if not yes and not typer.confirm(f"Delete {_printable(title)!r}?", err=True):
+    async def title(client: Client) -> str:
+        return (await client.thread(thread_id)).thread.title
+
+    # Asked between two loops: one that runs would swallow the interrupt of a reader who thinks.
+    if not yes:
+        shown = _printable(_with_client(settings, title))
+        if not typer.confirm(f"Delete {shown!r}?", err=True):
             raise typer.Exit(1)
-        await client.delete_thread(thread_id)
-        typer.echo(f"deleted {thread_id}", err=True)
-
-    _with_client(_settings(), act)
+    _with_client(settings, lambda client: client.delete_thread(thread_id))
+    typer.echo(f"deleted {thread_id}", err=True)
 
 
 @approvals_app.command("list")
@@ -259,6 +294,8 @@ async def _latest_thread(client: Client) -> str:
 @asynccontextmanager
 async def _open(settings: Settings) -> AsyncIterator[Client]:
     """Open the runtime; importing it in a thread leaves the screen alive."""
+    import asyncio
+
     runtime = await asyncio.to_thread(importlib.import_module, "cody_core.runtime")
     async with runtime.open_runtime(settings) as client:
         yield client
@@ -283,12 +320,16 @@ async def _chat(
 
 def _with_client(settings: Settings, act: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
     """Open the runtime, do something with it, and close it."""
+    import asyncio
 
     async def run() -> T:
         async with _open(settings) as client:
             return await act(client)
 
-    return asyncio.run(run())
+    try:
+        return asyncio.run(run())
+    except BrokenPipeError:
+        streams.leave(EXIT_CLOSED_PIPE)
 
 
 def _view(*, json_: bool, whole: bool, quiet: bool) -> View:
@@ -336,14 +377,17 @@ def _prompt(words: str) -> str:
     return text
 
 
-def _request(
-    prompt: str, *, model: str | None, system: str | None, thread_id: str | None
-) -> SubmitRequest:
+def _request(prompt: str, **chosen: Any) -> SubmitRequest:
     from cody_core.schema.requests import MAX_PROMPT_CHARACTERS, SubmitRequest
 
     if len(prompt) > MAX_PROMPT_CHARACTERS:
         _usage(f"the prompt has {len(prompt):,} characters, more than {MAX_PROMPT_CHARACTERS:,}")
-    return SubmitRequest(prompt=prompt, model=model, system=system, thread_id=thread_id)
+    return SubmitRequest(prompt=prompt, **chosen)
+
+
+def _refuse_both(continue_: bool, thread: str | None) -> None:
+    if continue_ and thread is not None:
+        _usage("--continue and --thread exclude each other")
 
 
 def _thread_id(text: str | None) -> str | None:
@@ -356,30 +400,10 @@ def _thread_id(text: str | None) -> str | None:
     return text.lower()
 
 
-def _thread_line(thread: Thread) -> str:
-    when = datetime.fromtimestamp(thread.updated_at / 1000).strftime("%Y-%m-%d %H:%M")
-    model = "/".join(part for part in (thread.provider_id, thread.model_id) if part)
-    return f"{thread.id}  {when}  {model:<28}  {_printable(thread.title)}"
-
-
 def _printable(text: str) -> str:
     from cody_tui.text import one_line
 
     return one_line(text, 100)
-
-
-def _log_to_file(settings: Settings) -> None:
-    """Keep diagnostics out of the way, in a file beside the data."""
-    import logging
-    from logging.handlers import RotatingFileHandler
-
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handler = RotatingFileHandler(
-        settings.home / "cody.log", maxBytes=5_000_000, backupCount=1, delay=True
-    )
-    line = "%(asctime)s %(process)d %(levelname)s %(name)s %(message)s"
-    handler.setFormatter(logging.Formatter(line))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def _complain(message: str) -> None:
@@ -389,9 +413,3 @@ def _complain(message: str) -> None:
 def _usage(message: str) -> NoReturn:
     _complain(message)
     sys.exit(EXIT_USAGE)
-
-
-def _leave_closed_pipe() -> NoReturn:
-    """End quietly: nobody reads, so nothing may be written, not even by the interpreter."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(EXIT_CLOSED_PIPE)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import termios
 from dataclasses import dataclass
 from typing import IO, Protocol
 
 from cody_core.schema.events import ApprovalRequested, Decision
 
-from cody_tui.text import one_line, printable
+from cody_tui.text import one_line, unmistakable
 
 PREVIEW_LINES = 40
 DECISIONS: dict[str, Decision] = {
@@ -56,8 +57,12 @@ class Terminal:
         self._turn = asyncio.Lock()
 
     async def ask(self, question: ApprovalRequested) -> Answer:
-        """Ask until the answer is one of the letters; an end of input is a no."""
+        """Ask until the answer is one of the letters; an end of input is a no.
+
+        What was typed before the question could be read is no answer to it.
+        """
         async with self._turn:
+            termios.tcflush(self._descriptor, termios.TCIFLUSH)
             self._out.write(f"\n{_described(question)}\n")
             while True:
                 self._out.write("Allow? [y]es, for this [s]ession, [a]lways here, [n]o: ")
@@ -86,11 +91,12 @@ class Terminal:
 
 def _described(question: ApprovalRequested) -> str:
     """Return the question and as much of its preview as fits a screen; the rest is counted."""
-    head = f"? {one_line(question.tool, 64)} wants to {question.kind}: "
-    head += one_line(question.summary, 200)
-    if question.preview is None or question.preview == question.summary:
+    summary = one_line(question.summary, 200)
+    head = unmistakable(f"? {one_line(question.tool, 64)} wants to {question.kind}: {summary}")
+    whole = question.preview if question.preview is not None else question.summary
+    if whole == summary:
         return head
-    lines = printable(question.preview).splitlines()
+    lines = unmistakable(whole).splitlines()
     shown = [f"  {line}" for line in lines[:PREVIEW_LINES]]
     if len(lines) > PREVIEW_LINES:
         shown.append(f"  … {len(lines) - PREVIEW_LINES} more lines")

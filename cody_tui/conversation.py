@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from cody_core.errors import ApprovalResolvedBefore, CodyError
 
-from cody_tui.messages import Snapshot
+from cody_tui.messages import Choices, Snapshot
 
 if TYPE_CHECKING:
     from cody_core.client import Client
@@ -43,7 +43,7 @@ class Listener(Protocol):
 class Conversation:
     """Sends prompts in order, each when the answer before is complete."""
 
-    def __init__(self, listener: Listener, *, model: str | None, thread_id: str | None) -> None:
+    def __init__(self, listener: Listener, *, choices: Choices, thread_id: str | None) -> None:
         self.thread_id = thread_id
         self.sending: str | None = None
         """The prompt that is on its way and not yet part of a run that is shown."""
@@ -51,7 +51,7 @@ class Conversation:
         self.began = 0.0
         """When the live run began, on the monotonic clock."""
         self._listener = listener
-        self._model = model
+        self._choices = choices
         self._client: Client | None = None
         self._queue: deque[str] = deque()
         self._wake = asyncio.Event()
@@ -146,7 +146,15 @@ class Conversation:
 
         self.sending = prompt
         self._begin()
-        request = SubmitRequest(prompt=prompt, model=self._model, thread_id=self.thread_id)
+        choices = self._choices
+        request = SubmitRequest(
+            prompt=prompt,
+            model=choices.model,
+            agent_id=choices.agent,
+            policy=choices.policy,
+            reasoning_effort=choices.reasoning_effort,
+            thread_id=self.thread_id,
+        )
         try:
             submitted = await client.submit(request)
         except CodyError as error:

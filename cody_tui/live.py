@@ -14,7 +14,8 @@ from rich.markdown import Heading, Markdown, MarkdownElement
 from rich.segment import Segment, Segments
 
 FRAMES_PER_SECOND = 15
-_PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+# A terminal renders no HTML: what looks like it, as in List<String>, is text like any other.
+_PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 
 
 class LiveMarkdown:
@@ -113,6 +114,10 @@ class _Heading(Heading):
 
 
 class _Markdown(Markdown):
+    def __init__(self, source: str) -> None:
+        super().__init__(source, code_theme="ansi_dark", hyperlinks=False)
+        self.parsed = _PARSER.parse(source)
+
     elements: ClassVar[dict[str, type[MarkdownElement]]] = {
         **Markdown.elements,
         "heading_open": _Heading,
@@ -121,7 +126,7 @@ class _Markdown(Markdown):
 
 def _lines(console: Console, options: ConsoleOptions, source: str) -> list[list[Segment]]:
     """Render Markdown without the empty lines that Rich puts around some blocks."""
-    markdown = _Markdown(source.strip("\n"), code_theme="ansi_dark", hyperlinks=False)
+    markdown = _Markdown(source.strip("\n"))
     lines = console.render_lines(markdown, options, pad=False)
     while lines and not _text(lines[0]):
         del lines[0]

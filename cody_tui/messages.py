@@ -10,7 +10,19 @@ from textual.message import Message
 
 if TYPE_CHECKING:
     from cody_core.schema.events import ApprovalRequested
+    from cody_core.schema.requests import Policy, ReasoningEffort
     from cody_core.schema.response import Response
+
+
+@dataclass(slots=True)
+class Choices:
+    """What prompts are sent with; what is left out the thread or the settings decide."""
+
+    model: str | None = None
+    """As ``name`` or ``provider/name``."""
+    agent: str | None = None
+    policy: Policy | None = None
+    reasoning_effort: ReasoningEffort | None = None
 
 
 @dataclass(frozen=True, slots=True)

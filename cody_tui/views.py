@@ -7,6 +7,7 @@ What a model or tool wrote has its control characters made visible first.
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import IO, Protocol
 
 from cody_core.schema.events import (
@@ -16,22 +17,29 @@ from cody_core.schema.events import (
     ItemError,
     ItemStart,
     ResponseDone,
+    ScriptExecutionStart,
 )
 from cody_core.schema.items import (
     Cancelled,
+    ErrorItem,
     FunctionCall,
     FunctionCallOutput,
     Item,
     Message,
+    ScriptExecution,
+    ScriptExecutionOutput,
+    script_report,
     text_of,
 )
 from cody_core.schema.response import Response
-from cody_core.schema.threads import ThreadDetail
+from cody_core.schema.threads import Thread, ThreadDetail
 
 from cody_tui.text import one_line, printable
 
 CALL_WIDTH = 100
 """Characters of a call or its output that are shown on one line."""
+SCRIPT_LINES = 24
+"""Lines of a script that are shown."""
 NOTES = {
     "length": "the answer was cut off: it reached the most tokens it may have",
     "content_filter": "the provider's content filter stopped the answer",
@@ -99,9 +107,12 @@ class TextView:
             case ItemError():
                 self._end(payload.item_id)
                 self._activity.note(payload.error.message)
+            case ScriptExecutionStart(code=code):
+                self._text.end()
+                self._activity.script(code)
             case ResponseDone(finish_reason=reason) if reason in NOTES:
                 self._text.flush()
-                self._activity.note(NOTES[reason])
+                self._activity.warn(NOTES[reason])
             case _:
                 pass
 
@@ -129,8 +140,10 @@ class TextView:
         if isinstance(item, FunctionCall):
             self._text.end()
             self._activity.call(item)
-        elif isinstance(item, FunctionCallOutput):
+        elif isinstance(item, FunctionCallOutput | ScriptExecutionOutput):
             self._activity.output(item)
+        elif isinstance(item, ScriptExecution):
+            pass  # told of when it is run
         elif rest := text_of(item)[self._shown.get(item_id, 0) :]:
             self._add(item_id, rest)
         self._end(item_id)
@@ -151,9 +164,13 @@ class WholeView:
 
     def show(self, entry: Entry) -> None:
         """Tell of nothing but calls, which may take a while."""
-        item = entry.payload.final_item if isinstance(entry.payload, ItemDone) else None
-        if isinstance(item, FunctionCall):
-            self._activity.call(item)
+        match entry.payload:
+            case ItemDone(final_item=FunctionCall() as call):
+                self._activity.call(call)
+            case ScriptExecutionStart(code=code):
+                self._activity.script(code)
+            case _:
+                pass
 
     def flush(self) -> None:
         """Nothing is shown before the end."""
@@ -161,13 +178,13 @@ class WholeView:
     def close(self, response: Response | None) -> None:
         """Write the messages of the answer."""
         for item in response.output_items if response is not None else ():
-            partial = item.partial if isinstance(item, Cancelled) else item
-            if isinstance(partial, Message):
-                self._text.write(printable(partial.content))
+            shown = _shown(item)
+            if isinstance(shown, Message):
+                self._text.write(printable(shown.content))
                 self._text.end()
         reason = response.finish_reason if response is not None else None
         if reason in NOTES:
-            self._activity.note(NOTES[reason])
+            self._activity.warn(NOTES[reason])
 
 
 class TextSink(Protocol):
@@ -235,17 +252,38 @@ class Activity:
         self._thinking = True
 
     def call(self, call: FunctionCall) -> None:
-        """Tell of a call."""
-        self._line(f"⚙ {one_line(call.name, 64)}({one_line(_compact(call.arguments), CALL_WIDTH)})")
+        """Tell of a call; one that a script makes is set in."""
+        inset = "  " if call.correlation_id else ""
+        self._line(
+            f"{inset}⚙ {one_line(call.name, 64)}({one_line(_compact(call.arguments), CALL_WIDTH)})"
+        )
 
-    def output(self, item: FunctionCallOutput) -> None:
-        """Tell how a call came out."""
+    def script(self, code: str) -> None:
+        """Tell of a script that is run."""
+        lines = printable(code).strip().splitlines()
+        shown = lines if len(lines) <= SCRIPT_LINES else lines[: SCRIPT_LINES - 1]
+        self._line("⚙ script")
+        for line in shown:
+            self._line(f"  │ {line[:CALL_WIDTH]}")
+        if more := len(lines) - len(shown):
+            self._line(f"  │ … {more} more lines")
+
+    def output(self, item: FunctionCallOutput | ScriptExecutionOutput) -> None:
+        """Tell how a call or a script came out."""
         mark = "✓" if item.success else "✗"
-        self._line(f"  {mark} {one_line(item.output, CALL_WIDTH) or 'no output'}")
+        inset = "  " if item.correlation_id else ""
+        text = script_report(item) if isinstance(item, ScriptExecutionOutput) else item.output
+        self._line(f"{inset}  {mark} {one_line(text, CALL_WIDTH) or 'no output'}")
 
     def note(self, text: str) -> None:
-        """Tell something the reader must know."""
+        """Tell what went wrong on the way."""
         self._line(f"! {printable(text)}")
+
+    def warn(self, text: str) -> None:
+        """Tell something the reader must know, also one who wants it quiet."""
+        self.end()
+        self._out.write(f"{self._dim}! {text}{self._plain}\n")
+        self._out.flush()
 
     def flush(self) -> None:
         """Flush."""
@@ -275,6 +313,13 @@ def _compact(arguments: str) -> str:
         return arguments
 
 
+def thread_line(thread: Thread) -> str:
+    """Return a thread as a line of a list."""
+    when = datetime.fromtimestamp(thread.updated_at / 1000).strftime("%Y-%m-%d %H:%M")
+    model = "/".join(part for part in (thread.provider_id, thread.model_id) if part)
+    return f"{thread.id}  {when}  {model:<28}  {one_line(thread.title, 100)}"
+
+
 def write_thread(detail: ThreadDetail, out: IO[str]) -> None:
     """Write a whole thread as text: prompts behind ``>``, answers as they are."""
     text = PlainText(out)
@@ -295,14 +340,21 @@ def write_thread(detail: ThreadDetail, out: IO[str]) -> None:
 
 
 def _write_item(item: Item, text: PlainText, activity: Activity) -> None:
-    shown = item.partial if isinstance(item, Cancelled) else item
+    shown = _shown(item)
     match shown:
         case Message(content=content):
             text.write(printable(content))
             text.end()
         case FunctionCall():
             activity.call(shown)
-        case FunctionCallOutput():
+        case ScriptExecution(code=code):
+            activity.script(code)
+        case FunctionCallOutput() | ScriptExecutionOutput():
             activity.output(shown)
         case _:
             pass
+
+
+def _shown(item: Item) -> Item | None:
+    """Return the item itself, or of one that was cut off what there is of it."""
+    return item.partial if isinstance(item, Cancelled | ErrorItem) else item

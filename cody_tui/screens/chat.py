@@ -15,7 +15,7 @@ from textual.screen import Screen
 from textual.worker import WorkerCancelled, WorkerFailed
 
 from cody_tui.conversation import Conversation
-from cody_tui.messages import Snapshot, ThreadShown
+from cody_tui.messages import Choices, Snapshot, ThreadShown
 from cody_tui.widgets.approval import Approval
 from cody_tui.widgets.prompt import Prompt
 from cody_tui.widgets.status import State, Status
@@ -53,18 +53,22 @@ class ChatScreen(Screen[None]):
     ]  # fmt: skip
 
     def __init__(
-        self, *, model: str | None = None, thread_id: str | None = None, notice: str | None = None
+        self,
+        *,
+        choices: Choices | None = None,
+        thread_id: str | None = None,
+        notice: str | None = None,
     ) -> None:
         super().__init__()
         self._transcript = Transcript()
         self._approval = Approval()
         self._prompt = Prompt()
         self._status = Status()
-        self._model = model
+        self._choices = choices or Choices()
         self._notice = notice
         self._client: Client | None = None
         self._is_offline = False
-        self._conversation = Conversation(self, model=model, thread_id=thread_id)
+        self._conversation = Conversation(self, choices=self._choices, thread_id=thread_id)
         self._latest: Response | None = None
 
     def compose(self) -> ComposeResult:
@@ -77,7 +81,7 @@ class ChatScreen(Screen[None]):
     def on_mount(self) -> None:
         """Say what there is to say before anything is connected."""
         self._clock = self.set_interval(1, self._tick, pause=True)
-        self._status.model = self._model or ""
+        self._status.model = self._choices.model or ""
         if self._notice:
             self._transcript.notice(self._notice, "muted")
 
@@ -134,7 +138,7 @@ class ChatScreen(Screen[None]):
     def action_new_thread(self) -> None:
         """Begin a new thread; a live answer goes on unseen, and prompts that wait come back."""
         unsent = self._conversation.take_waiting()
-        self._conversation = Conversation(self, model=self._model, thread_id=None)
+        self._conversation = Conversation(self, choices=self._choices, thread_id=None)
         self._latest = None
         self._transcript.clear()
         self._status.usage = None

@@ -22,6 +22,7 @@ MAX_CONTENT: Final = 100
 """Cells of a line of text: longer ones are hard to read on a wide screen."""
 MARGIN: Final = 2
 OUTPUT_LINES: Final = 6
+SCRIPT_LINES: Final = 20
 PROMPT_LINES: Final = 30
 PROMPT_CHARACTERS: Final = 6_000
 """A prompt may be a pasted file; its beginning says which."""
@@ -138,10 +139,14 @@ class TextBlock(Block):
 
 
 class CallBlock(Block):
-    """A call and what came of it: one line, then the first lines of the output."""
+    """A call and what came of it: one line, then the first lines of the output.
 
-    def __init__(self) -> None:
+    The call of a script is set in, to stand beneath it.
+    """
+
+    def __init__(self, *, inset: bool = False) -> None:
         super().__init__()
+        self._inset = "  " if inset else ""
         self._shown: tuple[str, str, CallState] = ("", "", "running")
 
     def update(self, call: str, output: str, state: CallState) -> None:
@@ -152,26 +157,78 @@ class CallBlock(Block):
 
     def _lines(self, width: int, palette: Palette) -> list[Line]:
         call, output, state = self._shown
-        mark, style = _STATES[state]
-        head = _cropped(CALL + call, width - cell_len(mark))
-        lines: list[Line] = [[(head, palette["muted"]), (mark, palette[style])]]
+        lines = [_head(self._inset + CALL + call, state, width, palette)]
         if output.strip():
-            lines.extend(_output_lines(output, width, palette))
+            lines.extend(_first_lines(output, width, palette["faint"], indent=self._inset + "  "))
         return lines
 
 
-def _output_lines(output: str, width: int, palette: Palette) -> list[Line]:
-    output = output.rstrip("\r\n")
-    count = output.count("\n") + 1
-    shown = output.split("\n", OUTPUT_LINES)[:OUTPUT_LINES]
-    style = palette["faint"]
+class ScriptBlock(Block):
+    """A script: its code. What it logs and returns is another block, behind its calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: tuple[str, CallState] = ("", "running")
+
+    def update(self, code: str, state: CallState) -> None:
+        """Show a script as far as it is written, and how it stands."""
+        if (code, state) != self._shown:
+            self._shown = (code, state)
+            self._changed()
+
+    def _lines(self, width: int, palette: Palette) -> list[Line]:
+        code, state = self._shown
+        lines = [_head(f"{CALL}script", state, width, palette)]
+        if code.strip():
+            style = palette["muted"]
+            lines += _first_lines(code, width, style, indent="  │ ", most=SCRIPT_LINES)
+        return lines
+
+
+class OutcomeBlock(Block):
+    """What a script logged, and its result or its error."""
+
+    gap = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: tuple[str, str, bool] = ("", "", True)
+
+    def update(self, logs: str, outcome: str, *, success: bool) -> None:
+        """Show the logs so far, and what came of the script once that is known."""
+        if (logs, outcome, success) != self._shown:
+            self._shown = (logs, outcome, success)
+            self._changed()
+
+    def _lines(self, width: int, palette: Palette) -> list[Line]:
+        logs, outcome, success = self._shown
+        lines: list[Line] = []
+        if logs.strip():
+            lines += _first_lines(logs, width, palette["faint"], indent="  ")
+        if outcome.strip():
+            style = palette["muted" if success else "error"]
+            first, *rest = _first_lines(outcome, width, style, indent="    ")
+            lines += [[("  → " if success else "  ✗ ", style), *first[1:]], *rest]
+        return lines
+
+
+def _head(text: str, state: CallState, width: int, palette: Palette) -> Line:
+    mark, style = _STATES[state]
+    return [(_cropped(text, width - cell_len(mark)), palette["muted"]), (mark, palette[style])]
+
+
+def _first_lines(
+    text: str, width: int, style: Style, *, indent: str, most: int = OUTPUT_LINES
+) -> list[Line]:
+    text = text.rstrip("\r\n")
+    count = text.count("\n") + 1
     lines: list[Line] = []
-    for line in shown:
-        text = printable(line[: width * 4].removesuffix("\r")).expandtabs(TAB)
-        lines.append([("  ", style), (_cropped(text, width - 2), style)])
-    if count > OUTPUT_LINES:
-        more = count - OUTPUT_LINES
-        lines.append([(f"  … {more:,} more line{'s' if more > 1 else ''}", style)])
+    for line in text.split("\n", most)[:most]:
+        shown = printable(line[: width * 4].removesuffix("\r")).expandtabs(TAB)
+        lines.append([(indent, style), (_cropped(shown, width - len(indent)), style)])
+    if count > most:
+        more = count - most
+        lines.append([(f"{indent}… {more:,} more line{'s' if more > 1 else ''}", style)])
     return lines
 
 

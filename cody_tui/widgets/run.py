@@ -29,13 +29,17 @@ from cody_tui.widgets.blocks import (
     CallBlock,
     CallState,
     MessageBlock,
+    OutcomeBlock,
     PromptBlock,
+    ScriptBlock,
     TextBlock,
     call_text,
 )
 
 _Output: TypeAlias = FunctionCallOutput | ScriptExecutionOutput
 
+_TIGHT: Final = (ScriptBlock, CallBlock, OutcomeBlock)
+"""What stands without an empty line beneath each other."""
 FAILED: Final = "✗"
 STOPPED: Final = "■ stopped"
 
@@ -48,6 +52,9 @@ class RunBlocks:
         self._prompts: dict[str, PromptBlock] = {}
         self._messages: dict[str, MessageBlock] = {}
         self._calls: dict[str, CallBlock] = {}
+        self._scripts: dict[str, ScriptBlock] = {}
+        self._outcomes: dict[str, OutcomeBlock] = {}
+        self._made: dict[str, list[FunctionCall]] = {}
         self._texts: dict[str, TextBlock] = {}
         self._thinking: dict[str, Span] = {}
 
@@ -61,12 +68,14 @@ class RunBlocks:
             for item in response.input_items
             if isinstance(item, Message)
         ]
+        self._made = _made_by_scripts(response)
         for item in response.output_items:
-            blocks.extend(self._item(item, snapshot, outputs))
+            if item.correlation_id not in self._made:
+                blocks.extend(self._item(item, snapshot, outputs))
         blocks.extend(self._call(key, "output", snapshot, out) for key, out in outputs.items())
         blocks.extend(self._end(response))
         for above, block in pairwise(blocks):
-            block.gap = not (isinstance(above, CallBlock) and isinstance(block, CallBlock))
+            block.gap = not (isinstance(above, _TIGHT) and isinstance(block, _TIGHT[1:]))
         self.blocks = blocks
 
     def tick(self) -> bool:
@@ -86,9 +95,8 @@ class RunBlocks:
             case FunctionCall(name=name, arguments=arguments, call_id=key):
                 call = call_text(name, arguments)
                 return [self._call(key, call, snapshot, outputs.pop(key, None))]
-            case ScriptExecution(id=key, code=code):
-                call = call_text("script", code)
-                return [self._call(key, call, snapshot, outputs.pop(key, None))]
+            case ScriptExecution():
+                return self._script(item, snapshot, outputs)
             case FunctionCallOutput() | ScriptExecutionOutput():
                 return []  # shown with its call
             case Cancelled(partial=partial):
@@ -108,13 +116,43 @@ class RunBlocks:
         self._thinking[item.id] = span
         return self._text(item.id, f"Thinking… {_seconds(span)} s", "faint")
 
-    def _call(self, key: str, call: str, snapshot: Snapshot, output: _Output | None) -> CallBlock:
-        block = self._calls.setdefault(key, CallBlock())
-        state: CallState = "ended" if snapshot.response.is_terminal else "running"
-        if output is not None and output.id not in snapshot.open_items:
-            state = "done" if output.success else "failed"
-        block.update(call, _text_of(output), state)
+    def _call(
+        self,
+        key: str,
+        call: str,
+        snapshot: Snapshot,
+        output: _Output | None,
+        *,
+        inset: bool = False,
+    ) -> CallBlock:
+        block = self._calls.setdefault(key, CallBlock(inset=inset))
+        block.update(call, _text_of(output), _state(output, snapshot))
         return block
+
+    def _script(
+        self, script: ScriptExecution, snapshot: Snapshot, outputs: dict[str, _Output]
+    ) -> list[Block]:
+        """Return a script, the calls it made beneath it, and what came of it."""
+        output = outputs.pop(script.id, None)
+        block = self._scripts.setdefault(script.id, ScriptBlock())
+        block.update(script.code, _state(output, snapshot))
+        calls: list[Block] = [
+            self._call(
+                call.call_id,
+                call_text(call.name, call.arguments),
+                snapshot,
+                outputs.pop(call.call_id, None),
+                inset=True,
+            )
+            for call in self._made.get(script.id, ())
+        ]
+        if not isinstance(output, ScriptExecutionOutput):
+            return [block, *calls]
+        outcome = self._outcomes.setdefault(script.id, OutcomeBlock())
+        is_open = output.id in snapshot.open_items
+        said = "" if is_open else output.error or output.result
+        outcome.update(output.logs or "", said, success=output.success)
+        return [block, *calls, outcome]
 
     def _end(self, response: Response) -> list[Block]:
         if response.status == "aborted":
@@ -142,6 +180,24 @@ def _outputs(response: Response) -> dict[str, _Output]:
         elif isinstance(shown, ScriptExecutionOutput):
             outputs[shown.script_id] = shown
     return outputs
+
+
+def _made_by_scripts(response: Response) -> dict[str, list[FunctionCall]]:
+    """Return the calls of each script, under its id."""
+    made: dict[str, list[FunctionCall]] = {}
+    for item in response.output_items:
+        shown = item.partial if isinstance(item, Cancelled | ErrorItem) else item
+        if isinstance(shown, ScriptExecution):
+            made[item.id] = []
+        elif isinstance(shown, FunctionCall) and item.correlation_id in made:
+            made[item.correlation_id].append(shown)
+    return made
+
+
+def _state(output: _Output | None, snapshot: Snapshot) -> CallState:
+    if output is not None and output.id not in snapshot.open_items:
+        return "done" if output.success else "failed"
+    return "ended" if snapshot.response.is_terminal else "running"
 
 
 def _text_of(output: _Output | None) -> str:

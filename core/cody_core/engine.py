@@ -39,10 +39,13 @@ from cody_core.schema.events import (
     TraceContext,
     UsageUpdate,
 )
-from cody_core.schema.items import FunctionCall
-from cody_core.schema.requests import ModelRequest, RunRequest, ToolSpec
+from cody_core.schema.items import FunctionCall, ScriptExecution
+from cody_core.schema.requests import ModelRequest, RunRequest
 from cody_core.schema.response import ErrorInfo, Response, Usage
+from cody_core.scripts import ScriptReader, as_blocks
 from cody_core.tasks import task_group
+from cody_core.tools.offer import offer
+from cody_core.tools.registry import Registry
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +74,7 @@ class Engine:
         *,
         provider: Callable[[str], Awaitable[Provider]],
         history: Callable[[RunRequest], Awaitable[Sequence[Response]]],
-        tools: Sequence[ToolSpec] = (),
+        tools: Registry | None = None,
         limits: EngineLimits = EngineLimits(),
     ) -> None:
         """Build an engine.
@@ -80,13 +83,13 @@ class Engine:
             log: Where everything is written to, and outputs are read from.
             provider: Finds a provider by its id.
             history: Returns the earlier responses of a run's thread, oldest first.
-            tools: What models are told they can call.
+            tools: What models can have done.
             limits: When to stop.
         """
         self.log = log
         self.provider = provider
         self.history = history
-        self.tools = tuple(tools)
+        self.tools = tools or Registry()
         self.limits = limits
 
     async def run(self, request: RunRequest) -> None:
@@ -134,6 +137,7 @@ class _Run:
         self._usage = Usage()
         self._asked = 0
         self._call_ids: set[str] = set()
+        self._offer = offer(engine.tools.only(request.tools).specs, request.tool_mode)
 
     async def drive(self) -> ResponseDone:
         """Loop until the model has nothing more to be done, and return how the run ends."""
@@ -193,7 +197,7 @@ class _Run:
         return [ItemCancelled(item_id=item_id, reason=end.finish_reason) for item_id in ids]
 
     async def _loop(self, provider: Provider, out: LogWriter) -> ResponseDone:
-        for _ in range(self._engine.limits.max_iterations):
+        for _ in range(self._request.max_iterations or self._engine.limits.max_iterations):
             answer = await self._ask(provider, out)
             if not answer.calls:
                 return self.done("complete", answer.finish_reason)
@@ -235,6 +239,7 @@ class _Run:
         self, provider: Provider, request: ModelRequest, answer: _Answer, out: LogWriter
     ) -> None:
         before = self._usage
+        scripts = ScriptReader(self._request.tool_mode)
         async with aclosing(provider.stream(request)) as payloads:
             async for payload in payloads:
                 if isinstance(payload, ResponseDone):
@@ -244,7 +249,8 @@ class _Run:
                 elif isinstance(payload, UsageUpdate):
                     self._usage = before + payload.usage
                     payload = self._usage_update()
-                await out.put(self._event(answer.note(payload)))
+                for read in scripts.read(payload):
+                    await out.put(self._event(answer.note(read)))
 
     def _usage_update(self) -> UsageUpdate:
         return UsageUpdate(response_id=self._request.run_id, usage=self._usage)
@@ -265,12 +271,13 @@ class _Run:
         budget = request.context_tokens
         if budget is not None:
             budget -= request.max_output_tokens or min(REPLY_TOKENS, budget // 4)
+        items = conversation(self._earlier, response, budget=budget)
         return ModelRequest(
             response_id=request.run_id,
             model=request.model_id,
-            items=conversation(self._earlier, response, budget=budget),
-            system=request.system,
-            tools=self._engine.tools,
+            items=tuple(as_blocks(items)) if request.tool_mode == "script" else items,
+            system="\n\n".join(filter(None, (request.system, self._offer.instructions))) or None,
+            tools=self._offer.tools,
             reasoning_effort=request.reasoning_effort,
             thinking_budget=request.thinking_budget,
             max_output_tokens=request.max_output_tokens,
@@ -283,7 +290,7 @@ class _Answer:
 
     def __init__(self, step: int, used: set[str]) -> None:
         self.finish_reason = "stop"
-        self.calls: set[str] = set()
+        self.calls: set[str] = set()  # and scripts: what an output is to come of
         self._used = used
         self._new_ids: dict[str, str] = {}
         self.open: dict[str, None] = {}
@@ -305,12 +312,17 @@ class _Answer:
                 call_id = self._own_id(item.id, item.call_id)
                 item = item.model_copy(update={"call_id": call_id})
                 self.calls.add(call_id)
+            elif isinstance(item, ScriptExecution):
+                self.calls.add(item.id)
             return ItemDone(item_id=payload.item_id, final_item=item)
         return payload
 
     def _own_id(self, item_id: str, call_id: str) -> str:
         """Return a call id that no other call of the run has: some servers count anew each time."""
         if item_id not in self._new_ids:
-            self._new_ids[item_id] = f"{call_id}-{self._step}" if call_id in self._used else call_id
-            self._used.add(self._new_ids[item_id])
+            own, tries = call_id, 0
+            while own in self._used:
+                own, tries = f"{call_id}-{self._step + tries}", tries + 1
+            self._new_ids[item_id] = own
+            self._used.add(own)
         return self._new_ids[item_id]

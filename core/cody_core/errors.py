@@ -4,6 +4,7 @@ CodyError
 ├── SettingsError                 a setting is missing or malformed
 ├── InvalidRequest                the caller asked for something impossible
 │   ├── ApprovalResolvedBefore    somebody answered first
+│   ├── UnknownAgent
 │   ├── UnknownProvider
 │   └── InvalidModel
 ├── NotFound
@@ -63,6 +64,12 @@ class ApprovalResolvedBefore(InvalidRequest):
     """Somebody answered first, or nobody was asked any more."""
 
     code = "approval_resolved"
+
+
+class UnknownAgent(InvalidRequest):
+    """No agent of that name is configured, or it names tools that do not exist."""
+
+    code = "unknown_agent"
 
 
 class UnknownProvider(InvalidRequest):

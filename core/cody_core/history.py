@@ -49,9 +49,13 @@ def settled(items: Iterable[Item]) -> list[Item]:
     """Return the items a model may see, every call with exactly one output right behind its group.
 
     Failed items are left out, of cancelled ones the text remains. Reasoning stays only in front of
-    what it led to, because that is the only place where providers take it back.
+    what it led to, because that is the only place where providers take it back. Calls that a script
+    made are the script's own affair: its output says what they came to.
     """
-    visible = [shown for item in items if (shown := _visible(item)) is not None]
+    items = list(items)
+    scripts = {item.id for item in items if isinstance(item, ScriptExecution)}
+    own = [item for item in items if item.correlation_id not in scripts]
+    visible = [shown for item in own if (shown := _visible(item)) is not None]
     outputs = {key: item for item in reversed(visible) if (key := _answers(item))}
     calls = [item for item in visible if not _answers(item)]
     return list(_paired(_without_idle_reasoning(calls), outputs))
@@ -84,6 +88,9 @@ def _visible(item: Item) -> Item | None:
             so_far = f"{partial.output}\n" if partial.output else ""
             output = f"{so_far}[interrupted: {item.reason or 'cancelled'}]"
             return partial.model_copy(update={"output": output, "success": False})
+        case Cancelled(partial=ScriptExecutionOutput() as partial):
+            error = f"[interrupted: {item.reason or 'cancelled'}]"
+            return partial.model_copy(update={"error": error, "success": False})
         case Cancelled() | ErrorItem():
             return None
         case _:

@@ -18,7 +18,9 @@ from cody_core.schema.events import (
     TurnAbortedByUser,
     offset_key,
 )
-from cody_core.schema.items import FunctionCallOutput
+from cody_core.schema.items import FunctionCallOutput, ScriptExecutionOutput
+
+OUTPUTS = ("function_call_output", "script_execution_output")
 
 
 class Mirror:
@@ -26,7 +28,7 @@ class Mirror:
 
     Attributes:
         reducer: The run so far.
-        answered: The ids of the calls that have an output, or will never have one.
+        answered: The ids of the calls and the scripts that have an output, or will never have one.
         abort_reason: Why somebody asked for the end of the turn, if somebody did.
     """
 
@@ -90,12 +92,17 @@ class Mirror:
 
     def _note(self, entry: Entry) -> None:
         payload = entry.payload
-        if isinstance(payload, ItemStart) and payload.item_type == "function_call_output":
-            self._outputs[payload.item_id] = payload.call_id or payload.item_id
+        if isinstance(payload, ItemStart) and payload.item_type in OUTPUTS:
+            answers = payload.call_id or payload.script_id or payload.item_id
+            self._outputs[payload.item_id] = answers
         elif isinstance(payload, ItemDone | ItemError | ItemCancelled):
-            if call_id := self._outputs.pop(payload.item_id, None):
-                self.answered.add(call_id)
-            if isinstance(payload, ItemDone) and isinstance(payload.final_item, FunctionCallOutput):
-                self.answered.add(payload.final_item.call_id)
+            if opened := self._outputs.pop(payload.item_id, None):
+                self.answered.add(opened)
+            if isinstance(payload, ItemDone):
+                match payload.final_item:
+                    case FunctionCallOutput(call_id=key) | ScriptExecutionOutput(script_id=key):
+                        self.answered.add(key)
+                    case _:
+                        pass
         elif isinstance(payload, TurnAbortedByUser):
             self.abort_reason = payload.reason

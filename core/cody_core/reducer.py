@@ -115,8 +115,9 @@ def _streaming(start: ItemStart, text: str) -> Item:
         case "script_execution":
             return ScriptExecution.model_validate({**common, "code": text})
         case "script_execution_output":
-            result = {"script_id": start.script_id or start.item_id, "result": text}
-            return ScriptExecutionOutput.model_validate({**common, **result, "success": True})
+            result = {"script_id": start.script_id or start.item_id, "result": "null"}
+            said = {"logs": text or None, "success": True}
+            return ScriptExecutionOutput.model_validate({**common, **result, **said})
         case "cancelled":
             return Cancelled.model_validate({**common, "reason": text or None})
         case "error":

@@ -53,6 +53,7 @@ from cody_core.tasks import task_group
 from cody_core.tools.builtin import builtin_tools
 from cody_core.tools.grants import Grants
 from cody_core.tools.registry import Registry
+from cody_core.tools.sandbox.host import ProcessSandbox
 from cody_core.workers.approvals import once_key
 from cody_core.workers.outbox import Outbox
 from cody_core.workers.persist import Persister
@@ -88,9 +89,17 @@ async def open_runtime(
         process = stack.enter_context(ProcessLock(settings.home / "processes"))
         pool = providers or ProviderPool(settings)
         stack.push_async_callback(pool.aclose)
-        tasks = await stack.enter_async_context(task_group())
         registry = tools or Registry(builtin_tools(environment(), secrets=settings.secrets))
-        runtime = Runtime(settings, log, store, pool, registry, process, tasks)
+        sandbox = await stack.enter_async_context(ProcessSandbox(settings.home / "sandbox"))
+        worker = ToolWorker(
+            log,
+            registry,
+            sandbox,
+            workspace=settings.workspace,
+            grants=Grants.of(settings),
+        )
+        tasks = await stack.enter_async_context(task_group())
+        runtime = Runtime(settings, log, store, pool, registry, worker, process, tasks)
         stack.push_async_callback(runtime.stop)
         runtime.start()
         yield runtime
@@ -143,6 +152,7 @@ class Runtime:
         store: Store,
         providers: ProviderPool,
         tools: Registry,
+        tool_worker: ToolWorker,
         process: ProcessLock,
         tasks: asyncio.TaskGroup,
     ) -> None:
@@ -156,13 +166,13 @@ class Runtime:
         self._persister = Persister(
             log, store, self._outbox, owner=process.id, log_ttl=settings.log_ttl
         )
-        grants = Grants.of(settings)
-        self._tool_worker = ToolWorker(log, tools, workspace=settings.workspace, grants=grants)
+        self._tools = tools
+        self._tool_worker = tool_worker
         self._engine = Engine(
             log,
             provider=providers.get,
             history=self._history,
-            tools=tools.specs,
+            tools=tools,
             limits=EngineLimits(settings.max_iterations, settings.max_retries),
         )
         self._live: dict[str, _Live] = {}
@@ -197,7 +207,7 @@ class Runtime:
         if (known := await self._submitted(run_id)) is not None:
             return known
         thread = await self._thread_of(request)
-        run = decide(self._settings, request, run_id, thread)
+        run = decide(self._settings, request, run_id, thread, tools=self._tools.names)
         self._live[run_id] = live = _Live(run)
         try:
             unstored = await self._create(run, request.prompt) if thread is None else None
@@ -229,7 +239,7 @@ class Runtime:
     async def cancel(self, run_id: str, *, reason: str = "cancelled by user") -> None:
         """Append the request to end; see ``Client.cancel``."""
         response = await self.run(run_id)
-        if response.is_terminal:
+        if response.is_terminal and not await self._goes_on(run_id):
             return
         abort = TurnAbortedByUser(turn_id=response.turn_id, reason=reason)
         try:
@@ -318,7 +328,7 @@ class Runtime:
         """Run engine and tools side by side: if one fails the other stops, and other runs go on."""
         try:
             async with task_group() as tasks:
-                tasks.create_task(self._tool_worker.run(run.run_id, run.policy))
+                tasks.create_task(self._tool_worker.run(run))
                 tasks.create_task(self._engine.run(run))
         except Exception:
             logger.exception("run %s could not be worked on", run.run_id)
@@ -356,6 +366,14 @@ class Runtime:
         mirror = Mirror(self._log, run_id)
         await mirror.catch_up()
         return mirror.reducer.response
+
+    async def _goes_on(self, run_id: str) -> bool:
+        """Tell whether the log waits for more: a run with an error in its stream is not over."""
+        if not await self._log.exists(run_id):
+            return False
+        mirror = Mirror(self._log, run_id)
+        await mirror.catch_up()
+        return not mirror.reducer.is_terminal
 
     async def _history(self, run: RunRequest) -> Sequence[Response]:
         runs = await self._runs_of(run.thread_id)

@@ -40,6 +40,11 @@ ENV_FILES = (".env", ".env.local")
 """Read from the directory the program is started in; the second wins."""
 
 ProviderKind = Literal["openai", "openai_chat", "anthropic", "demo"]
+PolicyName = Literal["ask", "auto-edit", "full-auto", "read-only"]
+EffortName = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+ToolModeName = Literal["calls", "script", "both"]
+DEFAULT_AGENT = "default"
+"""The agent that answers when none is named; ``[agents.default]`` may say how."""
 
 
 class ProviderSettings(BaseModel):
@@ -61,6 +66,27 @@ class ProviderSettings(BaseModel):
     """Seconds between two bytes of an answer before the provider counts as gone."""
 
 
+class AgentSettings(BaseModel):
+    """A named way to answer: ``[agents.NAME]`` in ``config.toml``. What is left out is as usual."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str | None = None
+    """The model to answer with, as ``name`` or ``provider/name``."""
+    system: str | None = None
+    """The system prompt."""
+    tools: tuple[str, ...] | None = None
+    """The names of the tools it has; ``[]`` for none."""
+    tool_mode: ToolModeName | None = None
+    """How it reaches them: function calls, scripts in its text, or calls and a script tool."""
+    policy: PolicyName | None = None
+    """Which calls of tools need consent, and which are refused."""
+    reasoning_effort: EffortName | None = None
+    """How hard it thinks, where it can be told."""
+    max_iterations: int | None = Field(default=None, ge=1)
+    """How often one run may ask the model."""
+
+
 class Settings(BaseSettings):
     """Everything that can be set. Build it with ``load_settings``."""
 
@@ -74,9 +100,7 @@ class Settings(BaseSettings):
     """The provider of the model, where its name does not tell."""
     system: str | None = Field(None, validation_alias="CODY_SYSTEM")
     """The system prompt."""
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = (
-        Field(None, validation_alias="CODY_REASONING_EFFORT")
-    )
+    reasoning_effort: EffortName | None = Field(None, validation_alias="CODY_REASONING_EFFORT")
     """How hard models think, where they can be told."""
 
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
@@ -109,10 +133,12 @@ class Settings(BaseSettings):
 
     workspace: Path = Field(default_factory=Path.cwd, validation_alias="CODY_WORKSPACE")
     """The directory that tools work in; without it, the one the program is started in."""
-    policy: Literal["ask", "auto-edit", "full-auto", "read-only"] = Field(
-        "ask", validation_alias="CODY_POLICY"
-    )
+    policy: PolicyName = Field("ask", validation_alias="CODY_POLICY")
     """Which calls of tools need consent, and which are refused."""
+    tool_mode: ToolModeName = Field("both", validation_alias="CODY_TOOL_MODE")
+    """How models reach tools: function calls, scripts in their text, or calls and a script tool."""
+    agents: dict[str, AgentSettings] = Field(default_factory=dict, validation_alias="CODY_AGENTS")
+    """Named ways to answer; ``cody --agent NAME`` takes one."""
 
     max_iterations: int = Field(50, ge=1, validation_alias="CODY_MAX_ITERATIONS")
     """How often one run may ask the model, tool calls answered in between."""
@@ -156,6 +182,10 @@ class Settings(BaseSettings):
     def has_model(self) -> bool:
         """Tell whether there is a model to talk to, or only the demo."""
         return bool(self.model or self.provider_id or self.openai_api_key or self.anthropic_api_key)
+
+    def agent(self, name: str) -> AgentSettings | None:
+        """Return an agent, or ``None`` if there is none of that name; a default one always is."""
+        return self.agents.get(name) or (AgentSettings() if name == DEFAULT_AGENT else None)
 
     @property
     def provider_names(self) -> tuple[str, ...]:

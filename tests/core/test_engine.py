@@ -160,7 +160,7 @@ async def test_parallel_calls_each_have_one_output_in_the_next_request(open_core
     assert [item.call_id for item in asked[:3] if isinstance(item, FunctionCall)] == ["x", "y", "z"]
     outputs = [item for item in asked[3:] if isinstance(item, FunctionCallOutput)]
     assert [(item.call_id, item.output) for item in outputs] == [("x", "X"), ("y", "Y"), ("z", "Z")]
-    assert [spec.name for spec in provider.requests[0].tools] == ["upper"]
+    assert [spec.name for spec in provider.requests[0].tools] == ["upper", "run_script"]
 
 
 async def test_a_server_that_uses_a_call_id_again_is_understood(open_core: Open) -> None:

@@ -8,6 +8,7 @@ import pytest
 from cody_core.errors import SettingsError
 from cody_core.settings import (
     BUILT_IN_PROVIDERS,
+    AgentSettings,
     ProviderSettings,
     Settings,
     config_path,
@@ -36,6 +37,11 @@ VARIABLES: Mapping[str, tuple[str, tuple[str, object]]] = {
     "CODY_HOME": ("/data", ("home", Path("/data"))),
     "CODY_WORKSPACE": ("/space", ("workspace", Path("/space"))),
     "CODY_POLICY": ("read-only", ("policy", "read-only")),
+    "CODY_TOOL_MODE": ("script", ("tool_mode", "script")),
+    "CODY_AGENTS": (
+        '{"reviewer": {"policy": "read-only"}}',
+        ("agents", {"reviewer": AgentSettings(policy="read-only")}),
+    ),
     "CODY_MAX_ITERATIONS": ("7", ("max_iterations", 7)),
     "CODY_MAX_RETRIES": ("0", ("max_retries", 0)),
     "CODY_MAX_OUTPUT_TOKENS": ("9", ("max_output_tokens", 9)),

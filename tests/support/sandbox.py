@@ -71,6 +71,7 @@ class Bench:
 @asynccontextmanager
 async def open_bench(cache: Path, limits: Limits | None = None) -> AsyncIterator[Bench]:
     async with ProcessSandbox(cache, limits=limits) as sandbox:
+        sandbox.warm()
         yield Bench(sandbox)
 
 

@@ -11,6 +11,7 @@ from cody_core.runtime import open_runtime
 from cody_core.settings import Settings, load_settings
 
 from cody_tui.app import CodyApp
+from cody_tui.messages import Choices
 
 MakeApp: TypeAlias = Callable[..., CodyApp]
 MakeSettings: TypeAlias = Callable[..., Settings]
@@ -52,6 +53,8 @@ def make_app(make_settings: MakeSettings) -> MakeApp:
         def open_client() -> AbstractAsyncContextManager[Client]:
             return open_runtime(settings)
 
-        return CodyApp(open_client, model=model, thread_id=thread_id, notice=notice)
+        return CodyApp(
+            open_client, choices=Choices(model=model), thread_id=thread_id, notice=notice
+        )
 
     return make

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import pexpect
 import pytest
 from cody_core.schema.events import Event
 from support.redis import RedisServer
+
+from cody_tui.cli import main
 
 SCRIPT = str(Path(sys.executable).parent / "cody")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -39,8 +42,33 @@ def cody(
     )
 
 
+def here(*args: str) -> subprocess.CompletedProcess[str]:
+    """Run the program in this process, where nothing is claimed of how one starts and ends."""
+    streams = {name: TextIOWrapper(BytesIO(), "utf-8") for name in ("stdin", "stdout", "stderr")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CODY_DEMO_DELAY", "0")
+        patch.setattr(sys, "argv", ["cody", *args])
+        for name, stream in streams.items():
+            patch.setattr(sys, name, stream)
+        with pytest.raises(SystemExit) as ended:
+            main()
+    written = []
+    for stream in (streams["stdout"], streams["stderr"]):
+        stream.seek(0)
+        written.append(stream.read())
+    return subprocess.CompletedProcess(args, int(ended.value.code or 0), *written)
+
+
+def terminal(*args: str) -> pexpect.spawn[str]:
+    """Run the program on a terminal."""
+    env = {**os.environ, "CODY_DEMO_DELAY": "0", "TERM": "xterm-256color"}
+    return pexpect.spawn(
+        SCRIPT, list(args), dimensions=(40, 100), timeout=20, encoding="utf-8", env=env
+    )
+
+
 def threads() -> list[dict[str, object]]:
-    listed = cody("threads", "list", "--json")
+    listed = here("threads", "list", "--json")
     return [json.loads(line) for line in listed.stdout.splitlines()]
 
 
@@ -49,24 +77,25 @@ def test_chat_streams_is_saved_and_continued() -> None:
     assert (first.returncode, first.stdout[:2]) == (0, "# ")
     assert "hello" in first.stdout
     assert "The user would like an answer" in first.stderr
-    (thread,) = threads()
-    assert thread["title"] == "hello"
     again = cody("chat", "-c", "-q", "and now?")
     assert again.returncode == 0
     assert again.stderr == ""
     assert again.stdout != first.stdout
     (thread,) = threads()
+    assert thread["title"] == "hello"
     shown = cody("threads", "show", str(thread["id"]))
     assert "> hello" in shown.stdout
     assert "> and now?" in shown.stdout
     assert first.stdout.strip() in shown.stdout
+    whole = here("chat", "-q", "--no-stream", "--model", "demo/tour", "hello")
+    assert whole.stdout == first.stdout
 
 
 def test_a_named_thread_is_continued() -> None:
-    cody("chat", "-q", "-m", "demo/echo", "one")
-    cody("chat", "-q", "-m", "demo/echo", "two")
+    here("chat", "-q", "-m", "demo/echo", "one")
+    here("chat", "-q", "-m", "demo/echo", "two")
     first = threads()[1]
-    cody("chat", "-q", "-t", str(first["id"]), "three")
+    here("chat", "-q", "-t", str(first["id"]), "three")
     assert [thread["title"] for thread in threads()] == ["one", "two"]
 
 
@@ -85,14 +114,8 @@ def test_json_is_one_canonical_event_a_line_and_nothing_else() -> None:
     assert done.stderr == ""
 
 
-def test_without_streaming_the_answer_is_the_same() -> None:
-    streamed = cody("chat", "-q", "-m", "demo/tour", "hi")
-    whole = cody("chat", "-q", "--no-stream", "-m", "demo/tour", "hi")
-    assert whole.stdout == streamed.stdout
-
-
 def test_tool_activity_goes_to_standard_error() -> None:
-    done = cody("chat", "-m", "demo/tools", "what time is it?")
+    done = here("chat", "-m", "demo/tools", "what time is it?")
     assert "get_time" in done.stderr
     assert "✗" in done.stderr
     assert "get_time" not in done.stdout.splitlines()[0]
@@ -109,22 +132,18 @@ def test_without_a_terminal_nothing_runs_that_would_have_to_be_asked_for() -> No
 
 
 def test_what_is_allowed_beforehand_runs() -> None:
-    edits = cody("chat", "-m", "demo/work", "--policy", "auto-edit", "go")
+    edits = here("chat", "-m", "demo/work", "--policy", "auto-edit", "go")
     assert "not done" in edits.stdout
     assert Path(NOTE).read_text().startswith("Written by the demo")
     Path(NOTE).unlink()
-    every = cody("chat", "-m", "demo/work", "--yes", "go")
+    every = here("chat", "-m", "demo/work", "--yes", "go")
     assert "not done" not in every.stdout
     assert Path(NOTE).exists()
-    assert cody("chat", "--policy", "yolo", "go").returncode == 1
+    assert here("chat", "--policy", "yolo", "go").returncode == 1
 
 
 def test_a_terminal_is_asked_and_its_answer_counts() -> None:
-    child = pexpect.spawn(
-        SCRIPT, ["chat", "-q", "-m", "demo/work", "go"],
-        dimensions=(40, 100), timeout=20, encoding="utf-8",
-        env={**os.environ, "CODY_DEMO_DELAY": "0", "TERM": "xterm-256color"},
-    )  # fmt: skip
+    child = terminal("chat", "-q", "-m", "demo/work", "go")
     child.expect("shell wants to execute")
     child.expect("Allow")
     child.sendline("maybe")
@@ -142,10 +161,7 @@ def test_a_terminal_is_asked_and_its_answer_counts() -> None:
 
 
 def test_what_was_approved_for_good_is_listed_and_revoked() -> None:
-    child = pexpect.spawn(
-        SCRIPT, ["chat", "-q", "-m", "demo/work", "go"], timeout=20, encoding="utf-8",
-        env={**os.environ, "CODY_DEMO_DELAY": "0", "TERM": "xterm-256color"},
-    )  # fmt: skip
+    child = terminal("chat", "-q", "-m", "demo/work", "go")
     child.expect("Allow")
     child.sendline("n")
     child.expect("apply_patch wants")
@@ -153,17 +169,14 @@ def test_what_was_approved_for_good_is_listed_and_revoked() -> None:
     child.sendline("a")
     child.expect(pexpect.EOF)
     child.close()
-    assert cody("approvals", "list").stdout == "1  apply_patch\n"
-    assert cody("approvals", "revoke", "2").returncode == 1
-    assert cody("approvals", "revoke", "1").returncode == 0
-    assert cody("approvals", "list").stdout == ""
+    assert here("approvals", "list").stdout == "1  apply_patch\n"
+    assert here("approvals", "revoke", "2").returncode == 1
+    assert here("approvals", "revoke", "1").returncode == 0
+    assert here("approvals", "list").stdout == ""
 
 
 def test_an_interrupt_at_a_question_stops_the_run() -> None:
-    child = pexpect.spawn(
-        SCRIPT, ["chat", "-q", "-m", "demo/work", "go"], timeout=20, encoding="utf-8",
-        env={**os.environ, "CODY_DEMO_DELAY": "0", "TERM": "xterm-256color"},
-    )  # fmt: skip
+    child = terminal("chat", "-q", "-m", "demo/work", "go")
     child.expect("Allow")
     child.sendintr()
     child.expect(pexpect.EOF)
@@ -186,11 +199,13 @@ def test_an_interrupt_at_a_question_stops_the_run() -> None:
         (["chat", "-m", "claude-haiku-4.5", "hi"], 1, "ANTHROPIC_API_KEY"),
         (["chat", "-q", "-m", "demo/fail", "hi"], 1, "overloaded"),
         (["threads", "show", "01a20436-6d15-73ae-a0df-3650e2e4e342"], 1, "no thread"),
+        (["chat", "-q", "-m", "", "hi"], 2, "empty"),
+        (["-c", "-t", "01a20436-6d15-73ae-a0df-3650e2e4e342"], 2, "--thread"),
         ([], 2, "terminal"),
     ],
 )
 def test_an_error_is_one_clear_line(args: list[str], code: int, names: str) -> None:
-    done = cody(*args)
+    done = here(*args)
     assert done.returncode == code
     assert names in done.stderr
     assert "Traceback" not in done.stderr
@@ -200,10 +215,11 @@ def test_an_error_is_one_clear_line(args: list[str], code: int, names: str) -> N
         assert names in last
 
 
-def test_a_malformed_setting_is_named() -> None:
-    done = cody("chat", "hi", env={"PORT": "many"})
+@pytest.mark.parametrize(("name", "value"), [("PORT", "many"), ("CODY_HOME", "/dev/null/home")])
+def test_a_malformed_setting_is_named(name: str, value: str) -> None:
+    done = cody("chat", "hi", env={name: value})
     assert (done.returncode, done.stdout) == (1, "")
-    assert "PORT" in done.stderr
+    assert name in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -217,8 +233,7 @@ def test_a_closed_pipe_ends_quietly_and_ends_the_run() -> None:
     assert done.stdout.decode().splitlines() == ["# The long answer", "141"]
     assert done.stderr == b""
     (thread,) = threads()
-    shown = cody("threads", "show", str(thread["id"]), "--json")
-    (run,) = json.loads(shown.stdout)["runs"]
+    (run,) = _runs(str(thread["id"]))
     assert run["status"] == "aborted"
 
 
@@ -239,11 +254,26 @@ def test_an_interrupt_keeps_what_came(number: signal.Signals) -> None:
     assert process.returncode == 128 + number
     assert errors == b""
     (thread,) = threads()
-    (run,) = json.loads(cody("threads", "show", str(thread["id"]), "--json").stdout)["runs"]
+    (run,) = _runs(str(thread["id"]))
     assert run["status"] == "aborted"
     (item,) = run["output_items"]
     assert item["type"] == "cancelled"
     assert item["partial"]["content"].rstrip() == (first + rest).decode().rstrip()
+
+
+def test_a_hangup_that_is_ignored_from_the_start_ends_nothing() -> None:
+    process = subprocess.Popen(
+        ["bash", "-c", f"trap '' HUP; exec {SCRIPT} chat -q -m demo/tour hi"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        bufsize=0,
+        env={**os.environ, "CODY_DEMO_DELAY": "0.001"},
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=20)
+    assert process.returncode == 0
 
 
 def test_a_process_that_was_killed_leaves_what_came_and_the_next_one_says_so() -> None:
@@ -268,21 +298,34 @@ def test_a_process_that_was_killed_leaves_what_came_and_the_next_one_says_so() -
 
 
 def _runs(thread_id: str) -> Sequence[dict[str, Any]]:
-    shown = cody("threads", "show", thread_id, "--json")
+    shown = here("threads", "show", thread_id, "--json")
     runs: Sequence[dict[str, Any]] = json.loads(shown.stdout)["runs"]
     return runs
 
 
 def test_threads_are_found_and_deleted() -> None:
     for prompt in ("about bees", "about whales"):
-        cody("chat", "-q", "-m", "demo/echo", prompt)
-    found = cody("threads", "list", "-q", "whales").stdout
+        here("chat", "-q", "-m", "demo/echo", prompt)
+    found = here("threads", "list", "-q", "whales").stdout
     assert "whales" in found
     assert "bees" not in found
     thread_id = found.split()[0]
     assert cody("threads", "delete", thread_id, stdin="n\n").returncode == 1
-    assert cody("threads", "delete", "--yes", thread_id).returncode == 0
+    assert here("threads", "delete", "--yes", thread_id).returncode == 0
     assert [thread["title"] for thread in threads()] == ["about bees"]
+
+
+def test_an_interrupt_is_an_answer_to_whether_a_thread_is_to_be_deleted() -> None:
+    here("chat", "-q", "-m", "demo/echo", "about bees")
+    (thread,) = threads()
+    child = terminal("threads", "delete", str(thread["id"]))
+    child.expect("about bees")
+    child.expect("y/N")
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 1
+    assert threads() == [thread]
 
 
 def test_the_same_commands_go_through_redis(redis_server: RedisServer) -> None:
@@ -307,11 +350,9 @@ def test_a_redis_that_is_away_is_named() -> None:
 
 
 def test_a_terminal_shows_rendered_markdown_and_no_escape_of_the_models() -> None:
-    child = pexpect.spawn(
-        SCRIPT, ["chat", "-q", "-m", "demo/echo", "# Title\n\n**bold** \x1b]0;owned\x07\n\n- item"],
-        dimensions=(30, 80), timeout=20, encoding="utf-8",
-        env={**os.environ, "CODY_DEMO_DELAY": "0", "TERM": "xterm-256color"},
-    )  # fmt: skip
+    child = terminal(
+        "chat", "-q", "-m", "demo/echo", "# Title\n\n**bold** \x1b]0;owned\x07\n\n- item"
+    )
     output = child.read()
     child.close()
     assert child.exitstatus == 0
@@ -326,34 +367,29 @@ def test_a_terminal_shows_rendered_markdown_and_no_escape_of_the_models() -> Non
 HEAVY = ("textual", "openai", "anthropic", "fastapi", "redis", "convex", "httpx")
 
 
-@pytest.mark.parametrize("args", [["--version"], ["chat", "--help"], ["threads", "--help"]])
-def test_help_and_version_import_nothing_heavy(args: list[str]) -> None:
+def importing_none_of(names: Sequence[str], args: Sequence[str]) -> bytes:
+    """Run the program in a fresh interpreter that must not import these; return what it wrote."""
     code = (
         "import sys\n"
         "from cody_tui.cli import main\n"
         f"sys.argv = ['cody', *{args!r}]\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
-        f"found = [name for name in {HEAVY!r} if name in sys.modules]\n"
+        f"found = [name for name in {names!r} if name in sys.modules]\n"
         "assert not found, found\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
     assert done.returncode == 0, done.stderr.decode()
-    assert b"cody" in done.stdout
+    return done.stdout
+
+
+@pytest.mark.parametrize("args", [["--version"], ["chat", "--help"], ["threads", "--help"]])
+def test_help_and_version_import_nothing_heavy(args: list[str]) -> None:
+    assert b"cody" in importing_none_of([*HEAVY, "asyncio"], args)
 
 
 def test_a_chat_imports_neither_textual_nor_an_sdk_it_does_not_call() -> None:
-    code = (
-        "import sys\n"
-        "from cody_tui.cli import main\n"
-        "sys.argv = ['cody', 'chat', '-q', '-m', 'demo/echo', 'hi']\n"
-        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
-        f"found = [name for name in {HEAVY!r} if name in sys.modules]\n"
-        "assert not found, found\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, stdin=subprocess.DEVNULL, check=False
-    )
-    assert (done.returncode, done.stdout) == (0, b"hi\n"), done.stderr.decode()
+    assert importing_none_of(HEAVY, ["chat", "-q", "-m", "demo/echo", "hi"]) == b"hi\n"
 
 
 def test_a_directory_named_core_does_not_get_in_the_way(tmp_path: Path) -> None:

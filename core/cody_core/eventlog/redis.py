@@ -12,6 +12,7 @@ a while.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import random
 from bisect import bisect_right
@@ -47,7 +48,9 @@ T = TypeVar("T")
 BATCH = 1000
 """Entries asked of the server at once."""
 BLOCK_MS = 2000
-"""How long one XREAD blocks; the connection has no read timeout of its own."""
+"""How long one XREAD blocks; it must be answered before the connection counts as dead."""
+SILENCE_SECONDS = 10.0
+"""How long the server may owe us an answer before the connection counts as dead."""
 RECENT = 2000
 """Entries of a followed run that are kept in memory, parsed, for all its readers."""
 MAX_CONNECTIONS = 4096
@@ -103,7 +106,9 @@ class RedisEventLog:
         self._patience = patience
         self._script = client.register_script(_APPEND)
         self._writer = f"writer:{new_id()}"
-        self._batches: defaultdict[str, _Batches] = defaultdict(_Batches)
+        # Counted over all runs: a run that was expired here may still remember our last number.
+        self._numbers = itertools.count(1)
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._tails: dict[str, _Tail] = {}
         self._closed = False
 
@@ -135,15 +140,13 @@ class RedisEventLog:
         if not events:
             return []
         if not any(event.is_terminal for event in events[:-1]):
-            batches = self._batches[run_id]
-            async with (
-                batches.lock
-            ):  # the script remembers one batch per writer: they must not overtake
-                batches.number += 1
+            # The script remembers one batch per writer: they must not overtake.
+            async with self._locks[run_id]:
+                number = next(self._numbers)
                 keys = [stream_key(run_id), meta_key(run_id)]
                 end = int(events[-1].is_terminal)
                 data = [event.to_json() for event in events]
-                head: list[str | int | bytes] = [self._writer, batches.number, end, once or ""]
+                head: list[str | int | bytes] = [self._writer, number, end, once or ""]
                 args = [*head, *data]
                 offsets = await self._call(lambda: self._script(keys=keys, args=args))
             if offsets == [b"before"]:
@@ -158,7 +161,9 @@ class RedisEventLog:
         self, run_id: str, *, after: str = START, follow: bool = True
     ) -> AsyncGenerator[Sequence[Entry]]:
         """Yield batches; what is no longer in memory is fetched, the rest is shared."""
-        offset_key(after)
+        if max(offset_key(after)) >= 2**63:  # the server would refuse it as no id of a stream
+            msg = f"offset {after!r} is beyond any that there can be"
+            raise ValueError(msg)
         position = after
         while batch := await self._range(run_id, position):
             yield batch
@@ -167,6 +172,9 @@ class RedisEventLog:
                 return
             if len(batch) < BATCH:
                 break
+        else:
+            if follow and position != START and await self._is_over(run_id, position):
+                return
         if not follow or self._closed:
             return
         async with self._tail(run_id, position) as tail:
@@ -178,6 +186,8 @@ class RedisEventLog:
                     position = batch[-1].offset
                     if batch[-1].is_terminal:
                         return
+                elif recent is None:
+                    return  # there was more, and the server has forgotten the run meanwhile
                 else:
                     await tail.more(position)
 
@@ -190,7 +200,7 @@ class RedisEventLog:
         milliseconds = max(1, int(seconds * 1000))
         await self._call(lambda: self._client.pexpire(stream_key(run_id), milliseconds))
         await self._call(lambda: self._client.pexpire(meta_key(run_id), milliseconds))
-        self._batches.pop(run_id, None)
+        self._locks.pop(run_id, None)
 
     async def aclose(self) -> None:
         """Stop the blocking readers; those who follow through them end."""
@@ -203,6 +213,14 @@ class RedisEventLog:
             lambda: self._client.xrange(stream_key(run_id), f"({after}", "+", count=BATCH)
         )
         return _entries(cast("_Reply", reply))
+
+    async def _is_over(self, run_id: str, position: str) -> bool:
+        """Tell whether nothing can come after an offset: it is the end, or the run is forgotten."""
+        reply = await self._call(lambda: self._client.xrevrange(stream_key(run_id), count=1))
+        last = _entries(cast("_Reply", reply))
+        if not last:
+            return not reply
+        return last[0].is_terminal and offset_key(last[0].offset) <= offset_key(position)
 
     @asynccontextmanager
     async def _tail(self, run_id: str, position: str) -> AsyncIterator[_Tail]:
@@ -228,8 +246,10 @@ class RedisEventLog:
                 reply = await self._call(
                     lambda: self._client.xread({key: tail.position}, count=BATCH, block=BLOCK_MS)
                 )
-                for _, entries in cast("list[tuple[bytes, _Reply]]", reply):
-                    tail.add(_entries(entries))
+                for _, batch in cast("list[tuple[bytes, _Reply]]", reply):
+                    tail.position = batch[-1][0].decode()
+                    if entries := _entries(batch):
+                        tail.add(entries)
         except EventLogUnavailable as error:
             tail.fail(error)
 
@@ -242,7 +262,9 @@ class RedisEventLog:
         deadline, pause = loop.time() + limit, 0.02
         while True:
             try:
-                return await command()
+                # Not the client's own read timeout: it can swallow a cancellation.
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    return await command()
             except AuthenticationError as error:
                 msg = "the Redis server of REDIS_URL refuses our credentials"
                 raise EventLogUnavailable(msg) from error
@@ -256,16 +278,6 @@ class RedisEventLog:
                 raise EventLogUnavailable(msg) from error
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(pause * 2, 1.0)
-
-
-class _Batches:
-    """The batches this process appended to one run."""
-
-    __slots__ = ("lock", "number")
-
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.number = 0
 
 
 class _Tail:
@@ -290,7 +302,6 @@ class _Tail:
             self._floor = self._keys[surplus - 1]
             del self._entries[:surplus], self._keys[:surplus]
         self._newest = self._keys[-1]
-        self.position = entries[-1].offset
         self.ended = entries[-1].is_terminal
         self._notify()
 

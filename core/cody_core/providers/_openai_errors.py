@@ -153,6 +153,8 @@ class Endpoint:
         if not is_openai:
             # The SDK takes these from the environment; they are nobody's business but OpenAI's.
             client.organization = client.project = None
+        if self.name != "openai":
+            client._custom_headers = {}  # OPENAI_CUSTOM_HEADERS, which may hold credentials
         return client
 
     def require_key(self) -> None:
@@ -262,7 +264,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return seconds
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

@@ -30,6 +30,7 @@ class Translator(Protocol):
 
         Raises:
             ProviderError: the event says that the answer failed.
+            AttributeError, KeyError, TypeError, ValueError: it is not of its documented shape.
         """
         ...
 
@@ -88,8 +89,14 @@ def _payloads(
     for event in events:
         if event.data == "[DONE]":
             yield from translator.end(marked=True)
-        else:
-            yield from translator.feed(_parse(endpoint, event.data))
+            continue
+        value = _parse(endpoint, event.data)
+        try:
+            payloads = translator.feed(value)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            why = f"it holds an event that cannot be read ({type(error).__name__})"
+            raise endpoint.broken(why) from error
+        yield from payloads
 
 
 def _parse(endpoint: Endpoint, text: str | bytes) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import anthropic
 import httpx2
@@ -29,6 +30,7 @@ from cody_core.errors import (
     ProviderRateLimited,
     ProviderStreamBroken,
     ProviderTimeout,
+    SettingsError,
 )
 from cody_core.providers import Provider
 from cody_core.providers.anthropic_request import build_request
@@ -80,6 +82,7 @@ class AnthropicProvider:
     def __init__(self, settings: ProviderSettings, *, name: str) -> None:
         self._name = name
         self._url = settings.base_url or DEFAULT_URL
+        self._where = f"provider {name!r} at {_without_password(self._url, name)!r}"
         self._key_variable = settings.api_key_env
         self._timeout = settings.timeout
         self._key = settings.api_key.get_secret_value().strip() if settings.api_key else ""
@@ -89,12 +92,16 @@ class AnthropicProvider:
         self._client = self._connect(key) if key else None
 
     def _connect(self, key: str) -> anthropic.AsyncAnthropic:
-        return anthropic.AsyncAnthropic(
+        client = anthropic.AsyncAnthropic(
             api_key=key,
             base_url=self._url,
             timeout=anthropic.Timeout(self._timeout, connect=CONNECT_TIMEOUT),
             max_retries=0,
         )
+        if self._name != "anthropic":
+            # The SDK takes ANTHROPIC_CUSTOM_HEADERS from the environment: it may hold a key.
+            client._custom_headers = {}
+        return client
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Payload, None]:
         """Yield the answer as it comes; see ``Provider.stream``.
@@ -136,6 +143,9 @@ class AnthropicProvider:
             return [model.id async for model in client.models.list(limit=1000)]
         except _FOREIGN as error:
             raise self._translated(error, started=False) from error
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            msg = f"{self._where} answered with something else than models: is base_url right?"
+            raise ProviderBadRequest(msg) from error
 
     async def aclose(self) -> None:
         """Close connections. Streams that are under way break."""
@@ -145,6 +155,10 @@ class AnthropicProvider:
     def _ready(self) -> anthropic.AsyncAnthropic:
         if self._client is None:
             raise ProviderAuthError(f"provider {self._name!r} has no key: set {self._key_setting}")
+        if not (self._key.isascii() and self._key.isprintable()):
+            # The HTTP client would refuse to send it, and say so with all of it.
+            msg = f"the key of provider {self._name!r} holds characters that no key has"
+            raise ProviderAuthError(f"{msg}: check {self._key_setting}")
         return self._client
 
     def _payloads(
@@ -164,10 +178,6 @@ class AnthropicProvider:
             yield from payloads
             if translator.done:
                 return
-
-    @property
-    def _where(self) -> str:
-        return f"provider {self._name!r} at {self._url!r}"
 
     @property
     def _key_setting(self) -> str:
@@ -208,6 +218,21 @@ class AnthropicProvider:
         return what(text, retry_after=retry_after)
 
 
+def _without_password(url: str, name: str) -> str:
+    """Return an address as messages may show it.
+
+    Raises:
+        SettingsError: it is not one.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        msg = f"base_url of provider {name!r} is not a URL: {error}"
+        raise SettingsError(msg) from error
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
 async def _drain(chunks: AsyncIterator[bytes]) -> None:
     """Read a body to its end: a connection with unread bytes could not be used again."""
     with contextlib.suppress(TimeoutError, httpx2.HTTPError):
@@ -242,8 +267,8 @@ def _retry_after(headers: httpx2.Headers) -> float | None:
     try:
         seconds = float(value)
     except ValueError:
-        date = email.utils.parsedate_tz(value)
-        if date is None:
+        try:
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, OverflowError):
             return None
-        seconds = email.utils.mktime_tz(date) - time.time()
     return max(0.0, seconds)

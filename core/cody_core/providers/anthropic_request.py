@@ -43,6 +43,7 @@ Version = tuple[int, int]
 
 _EPHEMERAL: JsonObject = {"type": "ephemeral"}
 _THINKING = ("thinking", "redacted_thinking")
+_GO_ON = "(The answer broke off here. Go on.)"
 _CUT_OFF = "The call was cut off: there is no output."
 _MAX_TOKENS: tuple[tuple[Version, int], ...] = (
     ((4, 6), 128_000),
@@ -165,6 +166,9 @@ class _Conversation:
                 content.pop()
             for block in content:
                 self._put(message["role"], block)
+        if self._messages and self._messages[-1]["role"] == "assistant":
+            # An answer that broke off is asked for again, and newer models do not take its text up.
+            self._put("user", {"type": "text", "text": _GO_ON})
         return self._messages
 
     def _say(self, item: Message) -> None:
@@ -363,6 +367,4 @@ def _loop_began_without_thinking(messages: list[JsonObject]) -> bool:
             first = message
         elif not any(block["type"] == "tool_result" for block in message["content"]):
             break
-    if first is None or messages[-1]["role"] == "assistant":
-        return False
-    return first["content"][0]["type"] not in _THINKING
+    return first is not None and first["content"][0]["type"] not in _THINKING

@@ -65,7 +65,7 @@ class Translator:
             case "message_start":
                 self._count(event["message"].get("usage"))
             case "message_delta":
-                self._stop_reason = event["delta"].get("stop_reason")
+                self._stop_reason = event["delta"].get("stop_reason") or self._stop_reason
                 self._count(event.get("usage"))
                 return self._close_all()
             case "message_stop":

@@ -30,4 +30,4 @@ def create(settings: ProviderSettings, *, name: str, delay: float = 0.015) -> Pr
             raise ProviderBadRequest(msg)
         return script(request)
 
-    return ScriptedProvider(answer, delay=delay, models=tuple(SCRIPTS))
+    return ScriptedProvider(answer, delay=delay, models=tuple(SCRIPTS), record=False)

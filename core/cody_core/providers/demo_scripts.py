@@ -8,11 +8,16 @@ from itertools import cycle, islice
 from types import MappingProxyType
 
 from cody_core.errors import ProviderOverloaded
-from cody_core.providers.scripted import Call, Fail, Finish, Say, Step, Think
-from cody_core.schema.items import FunctionCallOutput, Message
+from cody_core.providers.scripted import Call, Fail, Finish, Say, Script, Step, Think
+from cody_core.schema.items import (
+    FunctionCallOutput,
+    Message,
+    ScriptExecutionOutput,
+    script_report,
+)
 from cody_core.schema.requests import ModelRequest
 
-Script = Callable[[ModelRequest], Sequence[Step]]
+Answer = Callable[[ModelRequest], Sequence[Step]]
 
 QUOTE_LENGTH = 60
 """Characters of a prompt that are quoted back."""
@@ -61,6 +66,22 @@ def work(request: ModelRequest) -> Sequence[Step]:
     return WORK_ROUNDS[min(len(outputs), len(WORK_ROUNDS) - 1)](outputs)
 
 
+def script(request: ModelRequest) -> Sequence[Step]:
+    """Write a script that calls three tools, and say what it found.
+
+    To a model without tools, which is told of them in its system prompt, scripts are blocks.
+    """
+    said = _script_said(request)
+    if said is None:
+        if request.tools:
+            return (_SCRIPT_IDEA, Say("I count that with a script."), Script(_SCRIPT))
+        return (
+            _SCRIPT_IDEA,
+            Say(f"I count that with a script.\n\n<script>\n{_SCRIPT}\n</script>\n"),
+        )
+    return (Say(f"This is what the script came back with:\n\n```json\n{said}\n```"),)
+
+
 def fail(request: ModelRequest) -> Sequence[Step]:
     """Break in the middle of a sentence, every time."""
     error = ProviderOverloaded(
@@ -81,13 +102,14 @@ def refuse(request: ModelRequest) -> Sequence[Step]:
     return (Say(text), Finish("refusal"))
 
 
-SCRIPTS: Mapping[str, Script] = MappingProxyType(
+SCRIPTS: Mapping[str, Answer] = MappingProxyType(
     {
         "tour": tour,
         "echo": echo,
         "long": long,
         "tools": tools,
         "work": work,
+        "script": script,
         "fail": fail,
         "refuse": refuse,
     }
@@ -267,6 +289,29 @@ def _outputs(request: ModelRequest) -> list[FunctionCallOutput]:
             outputs.append(item)
     return outputs
 
+
+def _script_said(request: ModelRequest) -> str | None:
+    """Return what came of the script since the last prompt."""
+    last = request.items[-1] if request.items else None
+    if isinstance(last, ScriptExecutionOutput):
+        return script_report(last)
+    if isinstance(last, Message) and last.content.startswith("<script_output>"):
+        return last.content.removeprefix("<script_output>").removesuffix("</script_output>").strip()
+    return None
+
+
+_SCRIPT_IDEA = Think("Three calls one after the other would be three requests. A script is one.")
+_SCRIPT = """\
+const listing = await tools.list_dir({ depth: 1 });
+const names = listing.split("\\n").map((line) => line.trim()).filter(Boolean);
+console.log(`${names.length} lines`);
+const todo = await tools.grep_files({ pattern: "TODO", limit: 3 });
+const system = await tools.shell({ command: "uname -s" });
+return {
+  directories: names.filter((name) => name.endsWith("/")).length,
+  todo: todo.split("\\n")[0],
+  system: system.split("\\n")[0],
+};"""
 
 _SUBJECTS = (
     "rivers",

@@ -13,6 +13,7 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from typing import Any
 
+from cody_core.providers._openai_calls import wire_arguments, wire_name
 from cody_core.schema.items import (
     Cancelled,
     ErrorItem,
@@ -90,7 +91,7 @@ class _Messages:
                 self._begin_step(item)
             case FunctionCall():
                 self._begin_step(item)
-                self._call(item.call_id, item.name, item.arguments or "{}")
+                self._call(item.call_id, wire_name(item.name), wire_arguments(item.arguments))
             case ScriptExecution():
                 self._begin_step(item)
                 self._call(item.id, "run_script", json.dumps({"code": item.code}))

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import importlib
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from types import MappingProxyType
 
 from cody_core.errors import UnknownProvider
@@ -57,6 +58,7 @@ class ProviderPool:
             return provider
 
     async def aclose(self) -> None:
-        """Close the providers that were made."""
-        for provider in self._providers.values():
-            await provider.aclose()
+        """Close the providers that were made, all of them even if one fails to close."""
+        async with AsyncExitStack() as stack:
+            for provider in self._providers.values():
+                stack.push_async_callback(provider.aclose)

@@ -21,7 +21,6 @@ from cody_core.errors import (
     ProviderStreamBroken,
 )
 from cody_core.ids import new_id
-from cody_core.schema.base import JsonObject
 from cody_core.schema.events import ItemDelta, ItemDone, ItemStart, Payload, ResponseDone
 from cody_core.schema.items import (
     Cancelled,
@@ -56,11 +55,21 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Stream a function call; without a ``call_id`` it gets a new one each time."""
+    """Stream a function call; without a ``call_id`` it gets a new one each time.
+
+    Arguments that are text are sent as they are, JSON or not.
+    """
 
     name: str
-    arguments: Mapping[str, object]
+    arguments: Mapping[str, object] | str
     call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """Stream a script, as the input of a tool that takes one."""
+
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +96,12 @@ class Hang:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """End with this reason. Without it, calls end with ``tool_calls``, all else with ``stop``."""
+    """End with this reason; without it calls and scripts end with ``tool_calls``, else ``stop``."""
 
     reason: FinishReason
 
 
-Step: TypeAlias = Think | Say | Call | Fail | Pause | Hang | Finish
+Step: TypeAlias = Think | Say | Call | Script | Fail | Pause | Hang | Finish
 Turn: TypeAlias = Sequence[Step] | Callable[[ModelRequest], Sequence[Step]]
 
 _TOKEN = re.compile(r"\s*\S{1,12}|\s+")
@@ -113,10 +122,16 @@ class ScriptedProvider:
         *,
         delay: float = 0.0,
         models: Sequence[str] = ("scripted",),
+        record: bool = True,
     ) -> None:
-        """Make a provider that waits ``delay`` seconds after each token."""
+        """Make a provider that waits ``delay`` seconds after each token.
+
+        Without ``record`` requests are not kept: whole conversations, for as long as it lives.
+        """
         self.requests: list[ModelRequest] = []
         self._turns = turns
+        self._record = record
+        self._asked = 0
         self._delay = delay
         self._models = tuple(models)
         self._closed = asyncio.Event()
@@ -140,7 +155,9 @@ class ScriptedProvider:
         if self._closed.is_set():
             msg = "the scripted provider is closed"
             raise ProviderConnectionError(msg)
-        self.requests.append(request)
+        self._asked += 1
+        if self._record:
+            self.requests.append(request)
         played: list[Step] = []
         said: list[Item] = []
         deltas = 0
@@ -166,7 +183,7 @@ class ScriptedProvider:
     def _steps(self, request: ModelRequest) -> Sequence[Step]:
         if callable(self._turns):
             return self._turns(request)
-        number = len(self.requests)
+        number = self._asked
         if number > len(self._turns):
             msg = f"the script has {len(self._turns)} turns and was asked for number {number}"
             raise ProviderBadRequest(msg)
@@ -212,6 +229,8 @@ def _play(step: Step) -> Iterator[Payload | Pause | Hang]:
         case Call():
             call = _call(step)
             yield from _item(call, call.arguments)
+        case Script(code):
+            yield from _item(ScriptExecution(id=new_id(), code=code), code)
         case Fail(error, after):
             yield from _unfinished(after)
             raise error
@@ -226,7 +245,9 @@ def _play(step: Step) -> Iterator[Payload | Pause | Hang]:
             assert_never(step)
 
 
-def _item(item: Message | Reasoning | FunctionCall, text: str) -> Iterator[Payload]:
+def _item(
+    item: Message | Reasoning | FunctionCall | ScriptExecution, text: str
+) -> Iterator[Payload]:
     call = item if isinstance(item, FunctionCall) else None
     yield ItemStart(
         item_id=item.id,
@@ -250,17 +271,17 @@ def _finish_reason(steps: Iterable[Step]) -> FinishReason:
     for step in steps:
         if isinstance(step, Finish):
             return step.reason
-        if isinstance(step, Call):
+        if isinstance(step, Call | Script):
             reason = "tool_calls"
     return reason
 
 
 def _call(step: Call) -> FunctionCall:
-    arguments: JsonObject = dict(step.arguments)
+    given = step.arguments
     return FunctionCall(
         id=new_id(),
         name=step.name,
-        arguments=json.dumps(arguments, ensure_ascii=False),
+        arguments=given if isinstance(given, str) else json.dumps(dict(given), ensure_ascii=False),
         call_id=step.call_id or f"call_{new_id()}",
     )
 

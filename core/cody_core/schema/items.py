@@ -77,14 +77,21 @@ class FunctionCallOutput(BaseItem):
 
 
 class ScriptExecution(BaseItem):
-    """A script the model wants run."""
+    """A script the model wants run.
+
+    ``unclosed`` marks one whose end never came: it is not run, and its output says so.
+    """
 
     type: Literal["script_execution"] = "script_execution"
     code: str
+    unclosed: Omittable[Literal[True]] = None
 
 
 class ScriptExecutionOutput(BaseItem):
-    """What came of the script whose item id is ``script_id``; ``result`` is JSON text."""
+    """What came of the script whose item id is ``script_id``; ``result`` is JSON text.
+
+    ``logs`` are the lines it wrote to its console, joined: what streams while it runs.
+    """
 
     type: Literal["script_execution_output"] = "script_execution_output"
     origin: Origin = "system"
@@ -92,6 +99,7 @@ class ScriptExecutionOutput(BaseItem):
     result: str
     success: bool
     error: Omittable[str] = None
+    logs: Omittable[str] = None
 
 
 Partial: TypeAlias = Annotated[
@@ -141,7 +149,7 @@ ITEM: TypeAdapter[Item] = TypeAdapter(Item)
 
 
 def text_of(item: Item) -> str:
-    """Return the text an item streams: its content, arguments, code, output or result.
+    """Return the text an item streams: its content, arguments, code, output or logs.
 
     Of a cancelled or failed item that is what had been streamed.
     """
@@ -150,7 +158,16 @@ def text_of(item: Item) -> str:
             return text
         case FunctionCall(arguments=text) | ScriptExecution(code=text):
             return text
-        case FunctionCallOutput(output=text) | ScriptExecutionOutput(result=text):
+        case FunctionCallOutput(output=text):
             return text
+        case ScriptExecutionOutput(logs=logs):
+            return logs or ""
         case Cancelled(partial=partial) | ErrorItem(partial=partial):
             return "" if partial is None else text_of(partial)
+
+
+def script_report(output: ScriptExecutionOutput) -> str:
+    """Return what a model is told of a script: its error or its result, and what it logged."""
+    said = output.error if output.error else output.result
+    logs = f"\n\nConsole:\n{output.logs.rstrip()}" if output.logs else ""
+    return f"{said}{logs}"

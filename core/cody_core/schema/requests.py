@@ -15,6 +15,13 @@ ReasoningEffort: TypeAlias = Literal["none", "minimal", "low", "medium", "high",
 Policy: TypeAlias = Literal["ask", "auto-edit", "full-auto", "read-only"]
 """Which calls of tools need somebody's consent, and which are refused."""
 
+ToolMode: TypeAlias = Literal["calls", "script", "both"]
+"""How a model reaches its tools: by function calls, by ``<script>`` blocks in its text, or by
+function calls and a tool that runs scripts."""
+
+SCRIPT_TOOL = "run_script"
+"""The tool that a model sees its scripts as calls of. Its items are script executions."""
+
 MAX_PROMPT_CHARACTERS = 4_000_000
 """About a million tokens: more than any model reads."""
 
@@ -67,16 +74,26 @@ class RunRequest(Shape):
     thinking_budget: Omittable[int] = None
     max_output_tokens: Omittable[int] = None
     policy: Policy = "ask"
+    tools: Omittable[tuple[str, ...]] = None
+    """The names of the tools that may be used; without it, all of them."""
+    tool_mode: ToolMode = "calls"
+    max_iterations: Omittable[Annotated[int, Field(gt=0)]] = None
+    """How often the model may be asked; without it, as the engine is set."""
     context_tokens: Omittable[int] = None
     """How much the model reads, if that is known: older turns that do not fit are left out."""
 
 
 class ToolSpec(Shape):
-    """What a model is told about a tool; ``parameters`` is a JSON schema of type object."""
+    """What a model is told about a tool; ``parameters`` is a JSON schema of type object.
+
+    A ``free_form`` tool takes one text. Where an API has such tools, that text is all of the input;
+    elsewhere the tool is a function of its ``parameters``.
+    """
 
     name: ToolName
     description: str
     parameters: JsonObject
+    free_form: bool = False
 
 
 class ModelRequest(Shape):

@@ -262,11 +262,11 @@ class SqliteStore:
     async def _touch_thread(self, response: Response) -> None:
         """Let the thread follow the run, if that is its newest."""
         await self._database.rows(
-            "UPDATE threads SET updated_at = max(updated_at, ?), model_id = ?, provider_id = ?"
-            " WHERE id = ? AND NOT EXISTS (SELECT 1 FROM runs"
+            "UPDATE threads SET updated_at = max(updated_at, ?), model_id = ?, provider_id = ?,"
+            " agent_role = coalesce(?, agent_role) WHERE id = ? AND NOT EXISTS (SELECT 1 FROM runs"
             " WHERE thread_id = threads.id AND (created_at, id) > (?, ?))",
             (
-                *(response.updated_at, response.model_id, response.provider_id),
+                *(response.updated_at, response.model_id, response.provider_id, response.agent_id),
                 *(response.thread_id, response.created_at, response.id),
             ),
         )

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TypeAlias
 
 from pydantic import ValidationError
@@ -32,6 +33,18 @@ class Registry:
         self._timeout = timeout
 
     @property
+    def names(self) -> Sequence[str]:
+        """The names of the tools, in a stable order."""
+        return tuple(self._tools)
+
+    def only(self, names: Iterable[str] | None) -> Registry:
+        """Return a registry of the tools with these names, or of all; unknown names are ignored."""
+        if names is None:
+            return self
+        chosen = [self._tools[name] for name in names if name in self._tools]
+        return Registry(chosen, timeout=self._timeout)
+
+    @cached_property
     def specs(self) -> Sequence[ToolSpec]:
         """What a model is told, in a stable order."""
         return tuple(

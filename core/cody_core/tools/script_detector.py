@@ -22,6 +22,8 @@ OPEN = "<script"
 CLOSE = re.compile(r"</script\s{0,8}>\Z", re.IGNORECASE)
 LONGEST_CLOSE = len("</script>") + 8
 LONGEST_OPEN = 200
+LONGEST_SHOWN = 32 * 1024
+"""Characters of a script that are told before it is whole. No script that long is run."""
 FENCE = 3
 BEFORE_FENCE = frozenset(" \t>-*+.)0123456789")
 BEFORE_FENCE_END = frozenset(" \t>")
@@ -44,12 +46,15 @@ class Script:
     @property
     def code(self) -> str:
         """The script itself, without a first line that is empty."""
-        body = CLOSE.sub("", self.raw.partition(">")[2])
-        first, newline, rest = body.partition("\n")
-        return (body if first.strip() or not newline else rest).rstrip()
+        return _body(CLOSE.sub("", self.raw.partition(">")[2]))
 
 
 Part: TypeAlias = Text | Script
+
+
+def _body(text: str) -> str:
+    first, newline, rest = text.partition("\n")
+    return (text if first.strip() or not newline else rest).rstrip()
 
 
 class _Mode(Enum):
@@ -73,6 +78,18 @@ class ScriptDetector:
         self._run = ""  # the backticks or tildes just read
         self._run_begins_line = False
         self._opened = ""  # what opened the inline code or the fence
+
+    @property
+    def code_so_far(self) -> str | None:
+        """What is certain of the script that is being read; ``None`` outside of one."""
+        if self._mode is not _Mode.SCRIPT:
+            return None
+        if len(self._held) > LONGEST_SHOWN:
+            return ""
+        text = "".join(self._held).partition(">")[2]
+        end = text.rfind("<", max(0, len(text) - LONGEST_CLOSE))
+        text = text if end < 0 else text[:end]
+        return _body(text) if text.strip() else ""
 
     def feed(self, text: str) -> list[Part]:
         """Take the next piece of text and return the parts that are certain."""

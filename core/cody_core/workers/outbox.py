@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from cody_core.errors import StoreUnavailable
+from cody_core.errors import StoreCorrupt, StoreUnavailable
 from cody_core.schema.events import offset_key
 from cody_core.schema.items import Message
 from cody_core.schema.response import Response
@@ -50,7 +50,8 @@ class Outbox:
     async def flush(self, store: Store) -> int:
         """Store what is kept and return how many runs that were; stops early if the store is away.
 
-        A file that cannot be read is renamed to ``*.unreadable``, and stays.
+        A file that holds no run is renamed to ``*.unreadable``, and stays. So does one that cannot
+        be opened, or whose run is damaged in the store, under its name.
         """
         stored = 0
         for path in sorted(self._directory.glob("*.json")):
@@ -63,12 +64,18 @@ class Outbox:
                 logger.error("%s cannot be read and was set aside", path)
                 path.replace(path.with_suffix(".unreadable"))
                 continue
+            except OSError as error:
+                logger.warning("%s cannot be read and stays: %s", path, error.strerror)
+                continue
             try:
                 await store.create_thread(_thread_of(letter.response))
                 await store.save_run(RunWrite(letter.response, letter.version, owner=letter.owner))
             except StoreUnavailable as error:
                 logger.warning("the outbox stays as it is: %s", error)
                 break
+            except StoreCorrupt as error:
+                logger.error("%s stays, others are stored: %s", path, error)
+                continue
             path.unlink(missing_ok=True)
             stored += 1
         return stored

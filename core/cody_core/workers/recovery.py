@@ -60,7 +60,7 @@ def _reported(what: str) -> Iterator[None]:
     """Log a failure that concerns only this, and go on."""
     try:
         yield
-    except (CodyError, OSError) as error:
+    except (CodyError, OSError, ValueError) as error:  # ValueError: a stored version that is none
         logger.warning("%s, left by an earlier process, was not put in order: %s", what, error)
 
 

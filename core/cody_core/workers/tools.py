@@ -1,8 +1,8 @@
-"""The tool worker: it reads calls from the log of a run, makes them, and appends what came of them.
+"""The tool worker: it reads calls and scripts from the log of a run and sees to them.
 
 A call starts the moment its ``item_done`` is read. Calls that only read run at the same time, all
-others one after the other in the order they came. A call that has an output in the log is never
-made again.
+others and the scripts one after the other in the order they came. What has an output in the log is
+never done again.
 """
 
 from __future__ import annotations
@@ -15,161 +15,162 @@ from pathlib import Path
 
 from cody_core.errors import RunClosed
 from cody_core.eventlog import EventLog
-from cody_core.eventlog.writer import LogWriter
-from cody_core.ids import new_id
 from cody_core.schema.events import (
     START,
     ApprovalResolved,
     Entry,
     EventFactory,
-    ItemCancelled,
-    ItemDelta,
     ItemDone,
     ItemStart,
-    TraceContext,
     TurnAbortedByUser,
 )
-from cody_core.schema.items import FunctionCall, FunctionCallOutput
-from cody_core.schema.requests import Policy
+from cody_core.schema.items import (
+    FunctionCall,
+    FunctionCallOutput,
+    ScriptExecution,
+    ScriptExecutionOutput,
+)
+from cody_core.schema.requests import RunRequest
 from cody_core.tasks import task_group
-from cody_core.tools import Intent, ToolContext, ToolKind
 from cody_core.tools.grants import Grants
 from cody_core.tools.registry import Registry
+from cody_core.tools.sandbox import Sandbox
 from cody_core.workers.approvals import Approvals
+from cody_core.workers.calls import Calls
+from cody_core.workers.scripts import Scripts
 
 logger = logging.getLogger(__name__)
 
 
 class ToolWorker:
-    """Makes the calls of the runs it is given."""
-
-    def __init__(
-        self, log: EventLog, registry: Registry, *, workspace: Path, grants: Grants
-    ) -> None:
-        """Build a worker for one workspace, in which ``grants`` say what was approved before."""
-        self._log = log
-        self._registry = registry
-        self._workspace = workspace
-        self._grants = grants
-
-    async def run(self, run_id: str, policy: Policy = "ask") -> None:
-        """Serve a run until its terminal event; calls that are under way then are cancelled.
-
-        Raises:
-            EventLogUnavailable: the log is gone.
-        """
-        seen: list[Entry] = []
-        async for batch in self._log.read(run_id, follow=False):
-            seen += batch
-        after = seen[-1].offset if seen else START
-        answered = {
-            item.call_id for entry in seen if isinstance(item := _done(entry), FunctionCallOutput)
-        }
-        async with task_group() as tasks:
-            approvals = Approvals(self._log, run_id, policy, self._workspace, self._grants)
-            calls = _Calls(self._log, self._registry, tasks, run_id, self._workspace, approvals)
-            calls.take(seen, answered)
-            if not any(entry.is_terminal for entry in seen):
-                async with aclosing(self._log.read(run_id, after=after)) as batches:
-                    async for batch in batches:
-                        calls.take(batch, set())
-            calls.stop()
-
-
-class _Calls:
-    """The calls of one run."""
+    """Does what the models of the runs it is given want done."""
 
     def __init__(
         self,
         log: EventLog,
         registry: Registry,
-        tasks: asyncio.TaskGroup,
-        run_id: str,
+        sandbox: Sandbox,
+        *,
         workspace: Path,
-        approvals: Approvals,
+        grants: Grants,
     ) -> None:
+        """Build a worker for one workspace, in which ``grants`` say what was approved before."""
         self._log = log
         self._registry = registry
+        self._sandbox = sandbox
+        self._workspace = workspace
+        self._grants = grants
+
+    async def run(self, request: RunRequest) -> None:
+        """Serve a run until its terminal event; what is under way then is cancelled.
+
+        Raises:
+            EventLogUnavailable: the log is gone.
+        """
+        seen: list[Entry] = []
+        async for batch in self._log.read(request.run_id, follow=False):
+            seen += batch
+        after = seen[-1].offset if seen else START
+        answered = {key for entry in seen if (key := _answers(_done(entry))) is not None}
+        async with task_group() as tasks:
+            work = self._work(request, tasks)
+            work.take(seen, answered)
+            if not any(entry.is_terminal for entry in seen):
+                async with aclosing(self._log.read(request.run_id, after=after)) as batches:
+                    async for batch in batches:
+                        work.take(batch, set())
+            work.stop()
+
+    def _work(self, request: RunRequest, tasks: asyncio.TaskGroup) -> _Work:
+        run_id, workspace = request.run_id, self._workspace
+        registry = self._registry.only(request.tools)
+        approvals = Approvals(self._log, run_id, request.policy, workspace, self._grants)
+        calls = Calls(self._log, registry, run_id, workspace, approvals)
+        context = {
+            "thread_id": request.thread_id,
+            "run_id": run_id,
+            "workspace": str(workspace),
+            "model": request.model_id,
+        }
+        scripts = Scripts(
+            self._log, self._sandbox, calls, tools=registry.names, request=request, context=context
+        )
+        return _Work(tasks, run_id, calls, scripts, approvals, self._sandbox)
+
+
+class _Work:
+    """What is to be done for one run."""
+
+    def __init__(
+        self,
+        tasks: asyncio.TaskGroup,
+        run_id: str,
+        calls: Calls,
+        scripts: Scripts,
+        approvals: Approvals,
+        sandbox: Sandbox,
+    ) -> None:
         self._tasks = tasks
         self._run_id = run_id
-        self._workspace = workspace
+        self._calls = calls
+        self._scripts = scripts
         self._approvals = approvals
+        self._sandbox = sandbox
         self._running: set[asyncio.Task[None]] = set()
-        self._in_order = asyncio.Lock()
+        self._turn = asyncio.Lock()
         self._aborted = False
 
     def take(self, entries: Sequence[Entry], answered: set[str]) -> None:
         for entry in entries:
-            item = _done(entry)
-            if isinstance(item, FunctionCall):
-                # The model may have written more before it heard that nobody wants it any longer.
-                if item.call_id not in answered and not self._aborted:
-                    self._start(item, entry.event.trace_context)
-            elif isinstance(entry.payload, ApprovalResolved):
-                self._approvals.hear(entry.payload)
-            elif isinstance(entry.payload, TurnAbortedByUser) and not self._aborted:
-                self._aborted = True
-                self.stop()
+            match entry.payload:
+                case ItemDone(final_item=FunctionCall() | ScriptExecution() as item):
+                    # The model may have written more before it heard that nobody wants it any more.
+                    if not self._aborted and _key(item) not in answered:
+                        self._start(item, EventFactory(self._run_id, entry.event.trace_context))
+                case ItemStart(item_type="script_execution"):
+                    self._sandbox.warm()
+                case ApprovalResolved() as answer:
+                    self._approvals.hear(answer)
+                case TurnAbortedByUser() if not self._aborted:
+                    self._aborted = True
+                    self.stop()
 
     def stop(self) -> None:
         for task in self._running:
             task.cancel()
 
-    def _start(self, call: FunctionCall, trace: TraceContext) -> None:
-        task = self._tasks.create_task(self._serve(call, EventFactory(self._run_id, trace)))
+    def _start(self, item: FunctionCall | ScriptExecution, event: EventFactory) -> None:
+        if item.correlation_id is not None:
+            return  # a script makes it itself
+        task = self._tasks.create_task(self._see_to(item, event))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _serve(self, call: FunctionCall, event: EventFactory) -> None:
+    async def _see_to(self, item: FunctionCall | ScriptExecution, event: EventFactory) -> None:
         try:
-            if self._registry.kind(call.name) == "read":
-                await self._make(call, event)
+            if isinstance(item, FunctionCall):
+                await self._calls.serve(item, event, self._turn)
             else:
-                async with self._in_order:
-                    await self._make(call, event)
+                async with self._turn:
+                    await self._scripts.run(item, event)
         except RunClosed:
-            logger.debug("run %s ended before call %s did", self._run_id, call.call_id)
-
-    async def _make(self, call: FunctionCall, event: EventFactory) -> None:
-        item_id = new_id()
-        async with LogWriter.open(self._log, self._run_id) as out:
-
-            async def emit(text: str) -> None:
-                await out.put(event(ItemDelta(item_id=item_id, delta_content=text)))
-
-            start = ItemStart(
-                item_id=item_id,
-                item_type="function_call_output",
-                call_id=call.call_id,
-                origin="system",
-                correlation_id=call.correlation_id,
-            )
-            await out.put(event(start))
-            context = ToolContext(
-                run_id=self._run_id, call_id=call.call_id, emit=emit, workspace=self._workspace
-            )
-
-            async def consent(kind: ToolKind, intent: Intent) -> str | None:
-                await out.flush()
-                return await self._approvals.consent(call, kind, intent, event)
-
-            try:
-                result = await self._registry.call(call, context, consent)
-            except asyncio.CancelledError:
-                await out.put(event(ItemCancelled(item_id=item_id, reason="stopped")))
-                raise
-            output = FunctionCallOutput(
-                id=item_id,
-                call_id=call.call_id,
-                correlation_id=call.correlation_id,
-                output=result.output,
-                success=result.success,
-            )
-            await out.put(event(ItemDone(item_id=item_id, final_item=output)))
-            await out.flush()
+            logger.debug("run %s ended before item %s was done", self._run_id, item.id)
 
 
 def _done(entry: Entry) -> object:
     """Return the item that an entry completes, if it completes one."""
     payload = entry.payload
     return payload.final_item if isinstance(payload, ItemDone) else None
+
+
+def _key(item: FunctionCall | ScriptExecution) -> str:
+    """Return what an output names the item by."""
+    return item.call_id if isinstance(item, FunctionCall) else item.id
+
+
+def _answers(item: object) -> str | None:
+    match item:
+        case FunctionCallOutput(call_id=key) | ScriptExecutionOutput(script_id=key):
+            return key
+        case _:
+            return None

@@ -139,6 +139,12 @@ async def test_following_ends_at_the_terminal_event(log: EventLog, run_id: str) 
         assert len(await collect(log, run_id)) == 3
 
 
+async def test_following_after_the_terminal_event_ends_at_once(log: EventLog, run_id: str) -> None:
+    offsets = await log.append(run_id, [*deltas(run_id, 2), *end(run_id)])
+    async with asyncio.timeout(10):
+        assert await collect(log, run_id, offsets[-1]) == []
+
+
 async def test_nothing_follows_the_terminal_event(log: EventLog, run_id: str) -> None:
     await log.append(run_id, [*deltas(run_id, 1), *end(run_id)])
     for late in (deltas(run_id, 1), end(run_id)):

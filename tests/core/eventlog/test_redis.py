@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 
 import pytest
 import redis.asyncio
 from cody_core.errors import EventLogUnavailable, RunClosed, SettingsError
+from cody_core.eventlog import redis as redis_log
 from cody_core.eventlog.redis import RedisEventLog
 from cody_core.ids import new_id
 from cody_core.schema.events import ItemDelta, ResponseDone
@@ -24,12 +25,13 @@ def run_id() -> str:
 
 
 class Proxy:
-    """Stands between client and server, and can cut the connection before an answer is passed."""
+    """Stands between client and server; can cut the connection, or keep what the server answers."""
 
     def __init__(self, target: str) -> None:
         self._target = target.removeprefix("unix://")
         self.cut_before_reply_to: bytes | None = None
         self.cuts = 0
+        self.mute = False
 
     @asynccontextmanager
     async def serve(self, path: Path) -> AsyncIterator[str]:
@@ -46,7 +48,8 @@ class Proxy:
                     self.cut_before_reply_to = None
                     self.cuts += 1
                     return
-                writer.write(reply)
+                if not self.mute:
+                    writer.write(reply)
         finally:
             writer.close()
             up_writer.close()
@@ -214,3 +217,84 @@ async def test_two_processes_share_a_run(redis_server: RedisServer, run_id: str)
 
 async def _drain_events(log: RedisEventLog, run_id: str) -> list[str]:
     return [entry.event.type async for batch in log.read(run_id) for entry in batch]
+
+
+async def test_an_append_after_the_run_was_to_expire_is_not_taken_for_one_sent_again(
+    redis_server: RedisServer, run_id: str
+) -> None:
+    delta = events(ItemDelta(item_id="a", delta_content="x"), run_id=run_id)
+    async with RedisEventLog.open(redis_server.url) as log:
+        first = await log.append(run_id, events(started(run_id), run_id=run_id))
+        await log.expire(run_id, seconds=60)
+        offsets = [*first, *await log.append(run_id, delta)]
+        entries = [entry async for batch in log.read(run_id, follow=False) for entry in batch]
+    assert [entry.offset for entry in entries] == offsets
+    assert len(set(offsets)) == 2
+
+
+async def test_a_reader_that_was_far_behind_ends_when_the_run_is_forgotten(
+    redis_server: RedisServer, run_id: str
+) -> None:
+    many = events(*[ItemDelta(item_id="a", delta_content="x")] * 1000, run_id=run_id)
+    end = events(ResponseDone(response_id=run_id, status="complete"), run_id=run_id)
+    async with RedisEventLog.open(redis_server.url) as log, aclosing(log.read(run_id)) as slow:
+        await log.append(run_id, events(started(run_id), run_id=run_id))
+        await anext(slow)
+        async with asyncio.timeout(10), task_group() as tasks:
+            following = tasks.create_task(_next(slow))
+            fast = tasks.create_task(_drain(log.read(run_id)))
+            for _ in range(redis_log.RECENT // len(many) + 2):
+                await log.append(run_id, many)
+                await following
+            await log.append(run_id, end)
+            await fast
+            await log.expire(run_id, seconds=0)
+            while await log.exists(run_id):
+                await asyncio.sleep(0.001)
+            assert await _drain(slow) == 0
+
+
+async def _next(reader: AsyncIterator[object]) -> object:
+    return await anext(reader)
+
+
+async def test_an_entry_that_holds_no_event_is_passed_over(
+    redis_server: RedisServer, run_id: str
+) -> None:
+    async with (
+        RedisEventLog.open(redis_server.url) as log,
+        redis.asyncio.Redis.from_url(redis_server.url) as client,
+    ):
+        await log.append(run_id, events(started(run_id), run_id=run_id))
+        async with asyncio.timeout(10), task_group() as tasks:
+            reader = tasks.create_task(_drain_events(log, run_id))
+            while not await _blocked(client):
+                await asyncio.sleep(0.001)
+            await client.xadd(f"codex:run:{run_id}:events", {"note": "not ours"})
+            done = ResponseDone(response_id=run_id, status="complete")
+            await log.append(run_id, events(done, run_id=run_id))
+            assert await reader == ["response_start", "response_done"]
+
+
+async def test_a_server_that_stops_answering_is_given_up_on(
+    redis_server: RedisServer, run_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_log, "SILENCE_SECONDS", 0.2)
+    proxy = Proxy(redis_server.url)
+    async with (
+        asyncio.timeout(20),
+        proxy.serve(tmp_path / "s") as url,
+        RedisEventLog.open(url, patience=0.2) as log,
+    ):
+        proxy.mute = True
+        with pytest.raises(EventLogUnavailable, match="REDIS_URL"):
+            await log.append(run_id, events(started(run_id), run_id=run_id))
+
+
+async def test_an_offset_that_redis_cannot_hold_is_refused_as_such(
+    redis_server: RedisServer, run_id: str
+) -> None:
+    async with RedisEventLog.open(redis_server.url) as log:
+        for offset in (f"{2**64}-0", f"{2**64 - 1}-{2**64 - 1}"):
+            with pytest.raises(ValueError, match="offset"):
+                await _drain(log.read(run_id, after=offset))

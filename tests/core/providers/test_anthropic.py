@@ -13,6 +13,7 @@ from cody_core.errors import (
 )
 from cody_core.ids import new_id
 from cody_core.providers.anthropic import create
+from cody_core.providers.anthropic_stream import Translator
 from cody_core.schema.events import ItemDelta, ItemDone, ItemStart, Payload, ResponseDone
 from cody_core.schema.items import (
     FunctionCall,
@@ -294,3 +295,12 @@ async def test_create_makes_a_provider() -> None:
         "claude",
         None,
     ]
+
+
+def test_a_stop_reason_stands_when_a_later_event_has_none() -> None:
+    translator = Translator(RESPONSE, provider_id="anthropic")
+    for delta in ({"stop_reason": "max_tokens"}, {"stop_reason": None}):
+        translator.feed({"type": "message_delta", "delta": delta, "usage": {"output_tokens": 1}})
+    [end] = translator.feed({"type": "message_stop"})
+    assert isinstance(end, ResponseDone)
+    assert end.finish_reason == "length"

@@ -16,6 +16,7 @@ from cody_core.errors import (
     ProviderRateLimited,
     ProviderStreamBroken,
     ProviderTimeout,
+    SettingsError,
 )
 from cody_core.providers.anthropic import AnthropicProvider
 from cody_core.schema.events import ItemDelta, Payload
@@ -94,16 +95,18 @@ async def test_an_error_page_that_is_not_json_goes_by_its_status() -> None:
 async def test_retry_after_is_read_as_seconds_or_as_a_date() -> None:
     limited = error("rate_limit_error", "slow down")
     async with wired() as (server, provider):
-        for header in ("17", formatdate(time.time() + 90, usegmt=True), "soon"):
+        date = formatdate(time.time() + 90, usegmt=True)
+        never = (f"Mon, 01 Jan {year} 00:00:00 GMT" for year in ("9999999", "9" * 30))
+        for header in ("17", date, "soon", *never):
             server.answers(Answer.error(429, limited, {"retry-after": header}))
         waits = []
-        for _ in range(3):
+        for _ in range(5):
             with pytest.raises(ProviderRateLimited) as caught:
                 await collect(provider)
             waits.append(caught.value.retry_after)
     assert waits[0] == 17.0
     assert waits[1] == pytest.approx(90, abs=5)
-    assert waits[2] is None
+    assert waits[2:] == [None] * 3
 
 
 @pytest.mark.parametrize(
@@ -145,10 +148,37 @@ async def test_a_server_that_is_not_there_is_named() -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-        provider = AnthropicProvider(settings(url), name="anthropic")
-        with pytest.raises(ProviderConnectionError, match=url):
+        secret = url.replace("//", "//user:secret@")
+        provider = AnthropicProvider(settings(secret), name="anthropic")
+        with pytest.raises(ProviderConnectionError, match=url) as caught:
             await collect(provider)
+        assert "secret" not in caught.value.message
         await provider.aclose()
+
+
+def test_an_address_that_is_none_is_a_matter_of_settings() -> None:
+    with pytest.raises(SettingsError, match="base_url of provider 'anthropic'"):
+        AnthropicProvider(settings("http://[oops"), name="anthropic")
+
+
+@pytest.mark.parametrize("key", ["sk-ant-one\nsk-ant-two", "schlüssel"])
+async def test_a_key_that_cannot_be_one_is_neither_sent_nor_shown(key: str) -> None:
+    async with wired(api_key=SecretStr(key)) as (server, provider):
+        with pytest.raises(ProviderAuthError, match="ANTHROPIC_API_KEY") as caught:
+            await collect(provider)
+        assert not set(key.split()) & set(caught.value.message.split())
+        assert "sk-ant" not in caught.value.message
+        assert server.requests == []
+
+
+async def test_what_is_no_list_of_models_is_refused() -> None:
+    async with wired() as (server, provider):
+        page = Answer(200, {"content-type": "text/html"}, b"<html>Log in")
+        broken = Answer(200, {"content-type": "application/json"}, b"{")
+        server.answers(page, Answer.json(["?"]), broken)
+        for _ in range(3):
+            with pytest.raises(ProviderBadRequest, match="base_url"):
+                await provider.models()
 
 
 @pytest.mark.parametrize("key", [None, SecretStr(""), SecretStr(" ")])
@@ -170,3 +200,17 @@ async def test_a_server_of_ones_own_needs_no_key(monkeypatch: pytest.MonkeyPatch
         server.answers(Answer.sse(recording("anthropic/text.sse")))
         await collect(provider)
         assert KEY not in str(server.requests[0].headers)
+
+
+async def test_headers_of_the_environment_go_to_the_provider_they_are_named_after(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", "X-Gateway: secret")
+    async with wired() as (server, provider):
+        other = AnthropicProvider(settings(server.url), name="other")
+        for asked in (other, provider):
+            server.answers(Answer.sse(recording("anthropic/text.sse")))
+            await collect(asked)
+        await other.aclose()
+        sent = [request.headers.get("x-gateway") for request in server.requests]
+    assert sent == [None, "secret"]

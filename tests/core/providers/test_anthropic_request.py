@@ -262,6 +262,12 @@ def test_an_answer_that_was_cut_off_while_thinking_is_left_out() -> None:
     assert ends[1] == ("assistant", [text("x")])
 
 
+def test_an_answer_that_broke_off_is_gone_on_with_at_the_users_word() -> None:
+    said = conversation(user("a"), agent("One. "), model="claude-opus-4-6")
+    assert said[1] == ("assistant", [text("One. ")])
+    assert [role for role, _ in said] == ["user", "assistant", "user"]
+
+
 def test_items_that_never_came_to_be_are_skipped() -> None:
     items = (Cancelled(id="c"), ErrorItem(id="e", code="x", message="y"))
     assert conversation(user("a"), *items) == [("user", [text("a")])]

@@ -180,9 +180,16 @@ async def test_a_stream_flat_out_lets_others_run() -> None:
 
 
 async def test_the_models_are_offered_and_another_one_is_refused_by_name() -> None:
-    assert await demo().models() == ("tour", "echo", "long", "tools", "work", "fail", "refuse")
+    assert await demo().models() == tuple(SCRIPTS)
     with pytest.raises(ProviderBadRequest, match=r"'gpt'.*'demo/tour', 'demo/echo'"):
         await play(demo(), request("gpt"))
+
+
+async def test_the_demo_keeps_nothing_of_what_it_is_asked() -> None:
+    provider = demo()
+    await play(provider, request("echo", user("Hi")))
+    assert isinstance(provider, ScriptedProvider)
+    assert provider.requests == []
 
 
 async def test_tour_quotes_the_prompt_and_knows_its_thread() -> None:

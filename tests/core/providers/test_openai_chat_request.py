@@ -103,6 +103,13 @@ def test_outputs_between_the_calls_of_a_step_still_follow_their_calls_at_once() 
     ]
 
 
+def test_a_call_that_was_cut_off_does_not_close_the_thread() -> None:
+    cut = called("c1", '{"path": "a')
+    sent = messages(PROMPT, cut.model_copy(update={"name": "fs.stat"}), output("c1", "invalid"))
+    function = sent[1]["tool_calls"][0]["function"]
+    assert function == {"name": "fs_stat", "arguments": '{"INVALID_JSON":"{\\"path\\": \\"a"}'}
+
+
 def test_what_is_known_to_be_of_one_step_stays_together() -> None:
     items = (called("a", step=0), output("a", "1"), called("b", step=0), output("b", "2"))
     later = (called("c", step=1), output("c", "3"), Message(id="m", content="Done.", step=2))

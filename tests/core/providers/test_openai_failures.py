@@ -60,14 +60,16 @@ async def server(kind: str) -> AsyncIterator[WireServer]:
 async def make(kind: str) -> AsyncIterator[Make]:
     made: list[Provider] = []
 
-    def make(url: str, *, timeout: float = 10, key: str | None = KEY) -> Provider:
+    def make(
+        url: str, *, timeout: float = 10, key: str | None = KEY, name: str = "openai"
+    ) -> Provider:
         settings = ProviderSettings(
             base_url=f"{url}/v1",
             api_key=SecretStr(key) if key else None,
             api_key_env="OPENAI_API_KEY",
             timeout=timeout,
         )
-        made.append(CREATE[kind](settings, name="openai"))
+        made.append(CREATE[kind](settings, name=name))
         return made[-1]
 
     yield make
@@ -105,6 +107,29 @@ async def test_an_event_that_is_not_json_breaks_the_stream(
     for _ in range(2):
         payloads, error = await until_error(provider)
         assert (payloads, type(error)) == ([], ProviderStreamBroken)
+
+
+MALFORMED = {
+    "openai": [
+        b'{"type": "response.output_item.added", "item": "?"}',
+        b'{"type": "response.completed", "response": {"usage": {"input_tokens": -1}}}',
+    ],
+    "openai_chat": [
+        b'{"choices": [null]}',
+        b'{"choices": [{"delta": {"tool_calls": [{"function": "?"}]}}]}',
+        b'{"choices": [], "usage": {"prompt_tokens": 1.5}}',
+    ],
+}
+
+
+async def test_an_event_of_another_shape_breaks_the_stream(
+    kind: str, server: WireServer, provider: Provider
+) -> None:
+    for event in MALFORMED[kind]:
+        server.answers(Answer.sse(b"data: " + event + b"\n\n"))
+        payloads, error = await until_error(provider)
+        assert (payloads, type(error)) == ([], ProviderStreamBroken), event
+        assert "cannot be read" in error.message
 
 
 async def test_silence_before_and_during_the_answer_is_a_timeout(
@@ -223,6 +248,7 @@ async def test_an_error_answer_becomes_the_error_of_its_kind(
         ({"retry-after": "7"}, 7.0),
         ({"retry-after-ms": "250", "retry-after": "1"}, 0.25),
         ({"retry-after": "soon"}, None),
+        ({"retry-after": f"Mon, 01 Jan {'9' * 30} 00:00:00 GMT"}, None),
         ({}, None),
     ],
 )
@@ -329,3 +355,15 @@ async def test_openais_own_environment_is_not_sent_to_others(
     headers = server.requests[0].headers
     assert headers["authorization"] == f"Bearer {KEY}"
     assert not {name for name in headers if name.startswith("openai-")}
+
+
+async def test_headers_of_the_environment_go_to_the_provider_they_are_named_after(
+    server: WireServer, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Gateway: secret\nAuthorization: Bearer secret")
+    server.answers(Answer.json({"data": []}), Answer.json({"data": []}))
+    await make(server.url, name="openrouter").models()
+    assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
+    assert "secret" not in str(server.requests[0].headers)
+    await make(server.url, name="openai").models()
+    assert server.requests[1].headers["x-gateway"] == "secret"

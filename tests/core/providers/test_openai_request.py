@@ -9,6 +9,7 @@ from cody_core.providers.openai_request import build
 from cody_core.schema.items import (
     Cancelled,
     ErrorItem,
+    FunctionCall,
     Item,
     Message,
     ProviderData,
@@ -54,6 +55,31 @@ def test_reasoning_is_asked_of_models_that_do_it(
     body = build(ask(model=model, **fields), provider_id="openai")
     assert body.get("reasoning") == expected
     assert ("include" in body) is (expected is not None)
+
+
+@pytest.mark.parametrize("model", ["gpt-4.1", "openai/gpt-4o", "chatgpt-4o-latest", "gpt-5-chat"])
+def test_a_model_that_does_not_reason_is_sent_nothing_of_it(model: str) -> None:
+    items = (PROMPT, THOUGHT, Message(id="m1", content="Four."), PROMPT)
+    body = build(ask(*items, model=model, reasoning_effort="high"), provider_id="openai")
+    assert [part["type"] for part in body["input"]] == ["message"] * 3
+    assert not {"reasoning", "include"} & set(body)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "sent"),
+    [
+        ("stat", '{"path":  "a"}', ("stat", '{"path":  "a"}')),
+        ("fs.read file", " ", ("fs_read_file", "{}")),
+        ("", "[1]", ("_", '{"INVALID_JSON":"[1]"}')),
+        ("x" * 70, '{"a', ("x" * 64, '{"INVALID_JSON":"{\\"a"}')),
+    ],
+)
+def test_a_call_that_no_api_takes_back_is_made_to_fit(
+    name: str, arguments: str, sent: tuple[str, str]
+) -> None:
+    call = FunctionCall(id="f1", name=name, arguments=arguments, call_id="c1")
+    part = build(ask(PROMPT, call), provider_id="openai")["input"][1]
+    assert (part["name"], part["arguments"]) == sent
 
 
 def test_what_another_provider_gave_along_is_not_sent() -> None:

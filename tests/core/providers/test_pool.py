@@ -58,6 +58,21 @@ async def test_closing_the_pool_closes_its_providers(settings: Settings) -> None
         await anext(provider.stream(ModelRequest(response_id=RUN, model="m", items=())))
 
 
+class Stuck(ScriptedProvider):
+    async def aclose(self) -> None:
+        raise ConnectionResetError
+
+
+async def test_a_provider_that_fails_to_close_keeps_no_other_open(settings: Settings) -> None:
+    first, last = ScriptedProvider([[Say("Hi")]]), ScriptedProvider([[Say("Hi")]])
+    pool = ProviderPool(settings, {"first": first, "stuck": Stuck([]), "last": last})
+    with pytest.raises(ConnectionResetError):
+        await pool.aclose()
+    for closed in (first, last):
+        with pytest.raises(ProviderConnectionError):
+            await anext(closed.stream(ModelRequest(response_id=RUN, model="m", items=())))
+
+
 def test_making_a_pool_imports_no_adapter() -> None:
     code = (
         "import sys; from cody_core.providers.pool import ADAPTERS, ProviderPool;"

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from cody_core.errors import StoreUnavailable
+from cody_core.errors import StoreCorrupt, StoreUnavailable
 from cody_core.ids import new_id
 from cody_core.schema.items import Message
 from cody_core.schema.response import Response
@@ -40,6 +40,17 @@ class AwayStore(SqliteStore):
 
     async def save_run(self, write: RunWrite) -> bool:
         raise StoreUnavailable("locked")
+
+
+class PartlyCorruptStore(SqliteStore):
+    """Cannot read what it has of one run."""
+
+    damaged = ""
+
+    async def save_run(self, write: RunWrite) -> bool:
+        if write.response.id == self.damaged:
+            raise StoreCorrupt("rotten")
+        return await super().save_run(write)
 
 
 class SharedStore(SqliteStore):
@@ -145,6 +156,29 @@ async def test_a_file_with_a_version_that_is_none_is_set_aside(
     outbox.put(RunWrite(run, "yesterday"))
     assert await outbox.flush(store) == 0
     assert names(directory) == [f"{run.id}.unreadable"]
+
+
+async def test_a_run_that_is_damaged_in_the_store_stays_and_does_not_stand_in_the_way_of_others(
+    outbox: Outbox, directory: Path, tmp_path: Path
+) -> None:
+    first, second = a_run(), a_run()
+    for run in (first, second):
+        outbox.put(RunWrite(run, "1-0"))
+    async with PartlyCorruptStore.open(tmp_path / "partly.db") as partly:
+        partly.damaged = first.id
+        assert await outbox.flush(partly) == 1
+        assert await partly.get_run(second.id) == second
+    assert names(directory) == [f"{first.id}.json"]
+
+
+async def test_a_file_that_cannot_be_opened_does_not_stand_in_the_way_of_others(
+    outbox: Outbox, store: SqliteStore, directory: Path
+) -> None:
+    run = a_run()
+    outbox.put(RunWrite(run, "1-0"))
+    (directory / "0.json").mkdir()
+    assert await outbox.flush(store) == 1
+    assert names(directory) == ["0.json"]
 
 
 async def test_what_a_store_that_is_away_does_not_take_stays(

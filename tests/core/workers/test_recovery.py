@@ -224,3 +224,22 @@ async def test_a_run_that_cannot_be_read_does_not_stand_in_the_way_of_others(
         after = await store.get_run(second.id)
         assert after == interrupted(second, after)
         assert [run.run_id for run in await store.open_runs()] == [first.id]
+
+
+class OddStore(SqliteStore):
+    """Has a version in one of its rows that is no offset."""
+
+    async def open_runs(self) -> list[OpenRun]:
+        first, *others = await super().open_runs()
+        return [OpenRun(first.run_id, "yesterday", first.owner), *others]
+
+
+async def test_a_run_whose_stored_version_is_none_does_not_stop_the_program(
+    tmp_path: Path, outbox: Outbox
+) -> None:
+    async with OddStore.open(tmp_path / "cody.db") as store:
+        await store.create_thread(THREAD_OF_RUN)
+        _, second = [await left(MemoryEventLog(), store, *DONE) for _ in range(2)]
+        await recover(MemoryEventLog(), store, outbox, nobody)
+        after = await store.get_run(second.id)
+        assert after == interrupted(second, after)

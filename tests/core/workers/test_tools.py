@@ -22,9 +22,11 @@ from cody_core.schema.events import (
     TurnAbortedByUser,
 )
 from cody_core.schema.items import Cancelled, FunctionCall, FunctionCallOutput, Item
+from cody_core.schema.requests import Policy, RunRequest
 from cody_core.tools import BaseTool, ToolContext, ToolKind, ToolResult
 from cody_core.tools.grants import Grants
 from cody_core.tools.registry import Registry
+from cody_core.tools.sandbox.host import ProcessSandbox
 from cody_core.workers.tools import ToolWorker
 from pydantic import BaseModel
 from support.shapes import TURN, events, started
@@ -90,7 +92,9 @@ async def log(request: pytest.FixtureRequest) -> AsyncIterator[EventLog]:
 def worker_of(run: Run, registry: Registry) -> ToolWorker:
     workspace = Path.cwd()
     grants = Grants(workspace / "approvals.json", workspace)
-    return ToolWorker(run.log, registry, workspace=workspace, grants=grants)
+    return ToolWorker(
+        run.log, registry, ProcessSandbox(workspace / "sandbox"), workspace=workspace, grants=grants
+    )
 
 
 class Run:
@@ -99,6 +103,17 @@ class Run:
     def __init__(self, log: EventLog) -> None:
         self.log = log
         self.id = new_id()
+
+    def request(self, policy: Policy = "full-auto") -> RunRequest:
+        return RunRequest(
+            run_id=self.id,
+            turn_id=new_id(),
+            thread_id=new_id(),
+            provider_id="demo",
+            model_id="demo",
+            input_items=(),
+            policy=policy,
+        )
 
     async def add(self, *payloads: Payload) -> None:
         await self.log.append(self.id, events(*payloads, run_id=self.id))
@@ -160,7 +175,7 @@ async def test_a_call_starts_when_its_end_is_in_the_log_and_the_runs_end_stops_t
     tool = Doing("ls", "read", well)
     item = call("ls", arguments='{"path": "src"}')
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(worker_of(run, Registry([tool])).run(run.id, "full-auto"))
+        tasks.create_task(worker_of(run, Registry([tool])).run(run.request()))
         await run.add(started(run.id))
         await run.add(ItemStart(item_id=item.id, item_type="function_call", name="ls"))
         await run.add(ItemDelta(item_id=item.id, delta_content=item.arguments))
@@ -175,7 +190,7 @@ async def test_calls_that_only_read_overlap(run: Run) -> None:
     await run.begin(*(call("ls", f"c{n}") for n in range(5)))
     async with asyncio.TaskGroup() as tasks:
         registry = Registry([Doing("ls", "read", gate)])
-        tasks.create_task(worker_of(run, registry).run(run.id, "full-auto"))
+        tasks.create_task(worker_of(run, registry).run(run.request()))
         await until(lambda: gate.inside == 5)
         gate.open.set()
         found = await run.until_outputs(5)
@@ -190,7 +205,7 @@ async def test_calls_that_write_run_one_after_the_other_in_their_order(run: Run)
     read = Doing("ls", "read", reading)
     kinds = ["write", "run", "write", "run"]
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(worker_of(run, Registry([write, execute, read])).run(run.id, "full-auto"))
+        tasks.create_task(worker_of(run, Registry([write, execute, read])).run(run.request()))
         await run.begin(*(call(name, f"c{n}") for n, name in enumerate(kinds)), call("ls", "r"))
         await until(lambda: gate.inside == 1 and reading.inside == 1)
         gate.open.set()
@@ -213,8 +228,8 @@ async def test_live_output_streams_as_deltas_of_the_output_item(run: Run) -> Non
 
     async with asyncio.TaskGroup() as tasks:
         registry = Registry([Doing("sh", "execute", talk)])
-        tasks.create_task(worker_of(run, registry).run(run.id, "full-auto"))
-        await run.begin(call("sh").model_copy(update={"correlation_id": "script"}))
+        tasks.create_task(worker_of(run, registry).run(run.request()))
+        await run.begin(call("sh"))
         await until(lambda: gate.inside == 1)
         while len(entries := await run.entries()) < 6:
             await asyncio.sleep(0.001)
@@ -230,13 +245,11 @@ async def test_live_output_streams_as_deltas_of_the_output_item(run: Run) -> Non
             item_type="function_call_output",
             call_id="c",
             origin="system",
-            correlation_id="script",
         ),
         ItemDelta(item_id=item_id, delta_content="one "),
         ItemDelta(item_id=item_id, delta_content="two"),
     ]
-    done = output("one two!").model_copy(update={"correlation_id": "script"})
-    assert await run.outputs() == [done]
+    assert await run.outputs() == [output("one two!")]
     of_call = entries[2].event.trace_context
     assert {entry.event.trace_context for entry in (await run.entries())[3:7]} == {of_call}
 
@@ -257,7 +270,7 @@ async def test_whatever_goes_wrong_in_a_call_is_told_to_the_model(run: Run) -> N
     calls = [call(name, name) for name in ("refuse", "crash", "hang", "nothing")]
     await run.begin(*calls, call("hang", "json", '{"path": 1'))
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(worker_of(run, registry).run(run.id, "full-auto"))
+        tasks.create_task(worker_of(run, registry).run(run.request()))
         found = await run.until_outputs(5)
         await run.end()
     outputs = {item.call_id: item for item in found if isinstance(item, FunctionCallOutput)}
@@ -277,7 +290,7 @@ async def test_an_abort_cancels_what_runs_and_closes_its_items(run: Run) -> None
     gate = Gate()
     read, write = Doing("ls", "read", gate), Doing("write", "write", gate)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(worker_of(run, Registry([read, write])).run(run.id, "full-auto"))
+        tasks.create_task(worker_of(run, Registry([read, write])).run(run.request()))
         await run.begin(call("ls", "c1"), call("write", "c2"), call("write", "c3"))
         await until(lambda: gate.inside == 2)
         await run.add(TurnAbortedByUser(turn_id=TURN, reason="stop"))
@@ -292,7 +305,7 @@ async def test_an_abort_cancels_what_runs_and_closes_its_items(run: Run) -> None
 async def test_a_call_that_comes_after_the_abort_is_not_made(run: Run) -> None:
     tool = Doing("write", "write", well)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(worker_of(run, Registry([tool])).run(run.id, "full-auto"))
+        tasks.create_task(worker_of(run, Registry([tool])).run(run.request()))
         await run.begin(call("write", "before"))
         await run.until_outputs(1)
         await run.add(TurnAbortedByUser(turn_id=TURN, reason="stop"))
@@ -317,7 +330,7 @@ async def test_a_second_abort_does_not_disturb_a_tool_that_is_cleaning_up(run: R
     abort = TurnAbortedByUser(turn_id=TURN, reason="stop")
     tool, marker = Doing("sh", "execute", careful), Doing("ls", "read", well)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(worker_of(run, Registry([tool, marker])).run(run.id, "full-auto"))
+        tasks.create_task(worker_of(run, Registry([tool, marker])).run(run.request()))
         await run.begin(call("sh"))
         await until(lambda: len(tool.calls) == 1)
         await run.add(abort)
@@ -335,7 +348,7 @@ async def test_the_end_of_the_run_cancels_what_runs(run: Run) -> None:
     gate = Gate()
     async with asyncio.TaskGroup() as tasks:
         registry = Registry([Doing("ls", "read", gate)])
-        worker = tasks.create_task(worker_of(run, registry).run(run.id, "full-auto"))
+        worker = tasks.create_task(worker_of(run, registry).run(run.request()))
         await run.begin(call("ls"))
         await until(lambda: gate.inside == 1)
         await run.end()
@@ -348,16 +361,16 @@ async def test_a_replay_makes_no_call_twice(run: Run) -> None:
     tool = Doing("write", "write", well)
     worker = worker_of(run, Registry([tool]))
     async with asyncio.TaskGroup() as tasks:
-        first = tasks.create_task(worker.run(run.id, "full-auto"))
+        first = tasks.create_task(worker.run(run.request()))
         await run.begin(call("write", "c1", '{"path": "1"}'))
         await run.until_outputs(1)
         first.cancel()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(worker.run(run.id, "full-auto"))
+        tasks.create_task(worker.run(run.request()))
         await run.call(call("write", "c2", '{"path": "2"}'))
         await run.until_outputs(2)
         await run.end()
-    await worker.run(run.id)
+    await worker.run(run.request("ask"))
     assert tool.calls == ["1", "2"]
     assert await run.outputs() == [output("ok", "c1"), output("ok", "c2")]
 
@@ -369,7 +382,7 @@ async def test_a_worker_that_comes_late_makes_the_calls_that_are_open(run: Run) 
     done = output("made by another", "c1").model_copy(update={"id": "o1"})
     await run.add(start, ItemDone(item_id="o1", final_item=done))
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(worker_of(run, Registry([tool])).run(run.id, "full-auto"))
+        tasks.create_task(worker_of(run, Registry([tool])).run(run.request()))
         await run.until_outputs(2)
         await run.end()
     assert await run.outputs() == [output("made by another", "c1"), output("ok", "c2")]
@@ -380,8 +393,8 @@ async def test_of_a_run_that_was_aborted_or_has_ended_no_call_is_made(run: Run) 
     await run.begin(call("ls"))
     await run.add(TurnAbortedByUser(turn_id=TURN, reason="stop"))
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(worker_of(run, Registry([tool])).run(run.id, "full-auto"))
+        tasks.create_task(worker_of(run, Registry([tool])).run(run.request()))
         await run.call(call("ls", "late"))
         await run.end()
-    await worker_of(run, Registry([tool])).run(run.id, "full-auto")
+    await worker_of(run, Registry([tool])).run(run.request())
     assert tool.calls == []

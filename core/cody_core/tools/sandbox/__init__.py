@@ -88,6 +88,10 @@ class ScriptResult:
 class Sandbox(Protocol):
     """Runs scripts."""
 
+    def warm(self) -> None:
+        """Say that a script is about to come; doing nothing is allowed."""
+        ...
+
     async def run(
         self,
         code: str,

@@ -25,8 +25,8 @@ AT_ONCE = 4
 class ProcessSandbox:
     """A ``Sandbox`` of child processes; a context manager, which leaves none behind.
 
-    Entering does not wait for the first child: it is started in the background, and the first
-    script waits for what is left of its start. One that is thrown away is replaced at once.
+    The first child is started when ``warm`` says that a script is coming, in the background, and
+    the script waits for what is left of its start. One that is thrown away is replaced at once.
     """
 
     def __init__(self, cache: Path, *, limits: Limits | None = None) -> None:
@@ -43,7 +43,6 @@ class ProcessSandbox:
 
     async def __aenter__(self) -> Self:
         self._tasks = await self._exits.enter_async_context(task_group())
-        self._start()
         return self
 
     async def __aexit__(
@@ -61,6 +60,11 @@ class ProcessSandbox:
             while not self._warm.empty():
                 if isinstance(child := self._warm.get_nowait(), Child):
                     await child.close()
+
+    def warm(self) -> None:
+        """Start a child, if there is none."""
+        if self._warm.empty() and not self._starting and not self._closed:
+            self._start()
 
     async def run(
         self,
@@ -121,8 +125,7 @@ class ProcessSandbox:
         """Throw a child away, and start another if none is left."""
         child.kill()
         self._tasks.create_task(child.close())
-        if self._warm.empty() and not self._starting and not self._closed:
-            self._start()
+        self.warm()
 
     def _start(self) -> None:
         task = self._tasks.create_task(self._fill())

@@ -79,8 +79,8 @@ class Session:
                     return done
                 case {"ready": int() as resident}:
                     self._child.note(resident)
-                case {"log": str() as line}:
-                    self._logs.append(line)
+                case {"log": str() as said}:
+                    self._logs.append(line := _whole(said))
                     await self._log(line)
                 case {"call": int() as number, "name": str() as name, "arguments": str() as text}:
                     if (refusal := self._refusal(name)) is not None:
@@ -137,9 +137,7 @@ class Session:
                 await self._answer(number, text, code)
 
     async def _answer(self, number: int, text: str, code: str | None) -> None:
-        # Half a surrogate pair is no text: the engine could not take it.
-        whole = text.encode(errors="replace").decode()
-        answer = {"id": number, "ok": code is None, "text": whole, "code": code or ""}
+        answer = {"id": number, "ok": code is None, "text": _whole(text), "code": code or ""}
         await self._send({"answer": answer})
 
     async def _send(self, message: Mapping[str, Any]) -> None:
@@ -152,7 +150,7 @@ class Session:
         return ScriptResult(
             success=success,
             result=done["result"] if success else "null",
-            error=None if success else done["error"],
+            error=None if success else _whole(done["error"]),
             error_code=None if success else done["code"],
             line=None if success else done.get("line"),
             logs=tuple(self._logs),
@@ -177,6 +175,11 @@ class _Clock:
         if self._left is not None and not self.limit.expired():
             self.limit.reschedule(asyncio.get_running_loop().time() + self._left)
         self._left = None
+
+
+def _whole(text: str) -> str:
+    """Return text without halves of surrogate pairs, which neither side could write down."""
+    return text.encode(errors="replace").decode()
 
 
 def _failure(message: str, code: str) -> dict[str, Any]:
