@@ -16,6 +16,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 from cody_core.errors import CodyError
+from cody_core.settings import UiSettings
 from textual import on, work
 from textual.app import App
 from textual.binding import Binding, BindingType
@@ -28,6 +29,7 @@ from cody_tui.themes import DARK, THEMES
 
 if TYPE_CHECKING:
     from cody_core.client import Client
+    from cody_core.settings import Settings
 
 NAME: Final = "Cody"
 TITLE_LENGTH: Final = 60
@@ -55,6 +57,7 @@ class CodyApp(App[None]):
         open_client: OpenClient,
         *,
         choices: Choices | None = None,
+        settings: Settings | None = None,
         thread_id: str | None = None,
         notice: str | None = None,
     ) -> None:
@@ -63,10 +66,13 @@ class CodyApp(App[None]):
         Args:
             open_client: Makes the context that yields the client; entered after the first paint.
             choices: What prompts are sent with; or what the settings say.
+            settings: How to look and behave, and where things are; or as by default.
             thread_id: The thread to continue; without it, a new one begins.
             notice: Something to say before anything else.
         """
         super().__init__()
+        self.settings = settings
+        self.ui = settings.ui if settings is not None else UiSettings()
         self._open_client = open_client
         self._chat = ChatScreen(choices=choices, thread_id=thread_id, notice=notice)
         self._leaving = asyncio.Event()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 from cody_core.errors import CodyError
 from textual import events, on, work
@@ -14,7 +14,10 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.worker import WorkerCancelled, WorkerFailed
 
+from cody_tui.actions import Action, Handler, bindings
 from cody_tui.conversation import Conversation
+from cody_tui.features import Feature
+from cody_tui.features.moving import Moving
 from cody_tui.messages import Choices, Snapshot, ThreadShown
 from cody_tui.widgets.approval import Approval
 from cody_tui.widgets.prompt import Prompt
@@ -27,11 +30,11 @@ if TYPE_CHECKING:
     from cody_core.schema.threads import ThreadDetail
 
 
-def _scrolling(key: str, action: str, name: str, tooltip: str) -> Binding:
-    """Return a binding that scrolls the transcript wherever the focus is."""
-    return Binding(
-        key, action, tooltip, id=f"chat.{name}", tooltip=tooltip, show=False, priority=True
-    )
+FEATURES: Final[tuple[type[Feature], ...]] = (Moving,)
+"""What can be done here, in the order of the help."""
+ACTIONS: Final[tuple[Action, ...]] = tuple(
+    action for feature in FEATURES for action in feature.ACTIONS
+)
 
 
 class ChatScreen(Screen[None]):
@@ -39,17 +42,11 @@ class ChatScreen(Screen[None]):
 
     AUTO_FOCUS = "Prompt"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "abort", "Stop", id="chat.abort", tooltip="Stop the answer"),
-        Binding(
-            "ctrl+n", "new_thread", "New thread", id="chat.new", tooltip="Begin a new thread",
-            priority=True,
-        ),
-        _scrolling("pageup", "page(-1)", "page_up", "Scroll up by a screen"),
-        _scrolling("pagedown", "page(1)", "page_down", "Scroll down by a screen"),
-        _scrolling("ctrl+home", "start", "start", "Show the beginning of the thread"),
-        _scrolling("ctrl+end", "end", "end", "Show the end of the thread and follow it"),
-        _scrolling("home", "start_unless_writing", "home", "Show the beginning of the thread"),
-        _scrolling("end", "end_unless_writing", "end_key", "Show the end of the thread"),
+        *bindings(ACTIONS),
+        Binding("home", "start_unless_writing", "Show the beginning", id="chat.home",
+                show=False, priority=True),
+        Binding("end", "end_unless_writing", "Show the end", id="chat.end_key",
+                show=False, priority=True),
     ]  # fmt: skip
 
     def __init__(
@@ -70,6 +67,95 @@ class ChatScreen(Screen[None]):
         self._is_offline = False
         self._conversation = Conversation(self, choices=self._choices, thread_id=thread_id)
         self._latest: Response | None = None
+        self._runs: dict[str, Response] = {}
+        self._handlers: dict[str, Handler] = {}
+        for feature in FEATURES:
+            self._handlers.update(feature(self).handlers)
+
+    # What features use
+
+    @property
+    def client(self) -> Client | None:
+        """The client, once there is one."""
+        return self._client
+
+    @property
+    def choices(self) -> Choices:
+        """What prompts are sent with."""
+        return self._choices
+
+    @property
+    def thread_id(self) -> str | None:
+        """The thread on the screen."""
+        return self._conversation.thread_id
+
+    @property
+    def runs(self) -> Sequence[Response]:
+        """Its runs as far as they have come, oldest first."""
+        return tuple(self._runs.values())
+
+    @property
+    def is_live(self) -> bool:
+        """Whether an answer is on its way."""
+        return self._conversation.is_live
+
+    @property
+    def transcript(self) -> Transcript:
+        """The transcript."""
+        return self._transcript
+
+    @property
+    def prompt(self) -> Prompt:
+        """The prompt."""
+        return self._prompt
+
+    @property
+    def status(self) -> Status:
+        """The status line."""
+        return self._status
+
+    def open_thread(self, thread_id: str | None) -> None:
+        """Show another thread; a live answer goes on unseen, and prompts that wait come back."""
+        unsent = self._conversation.take_waiting()
+        self._conversation = Conversation(self, choices=self._choices, thread_id=thread_id)
+        self._latest = None
+        self._runs.clear()
+        self._transcript.clear()
+        self._status.usage = None
+        if unsent:
+            self._prompt.restore("\n\n".join(unsent))
+        if self._client is not None:
+            self._converse(self._client)
+        self.conversation_changed()
+        self.post_message(ThreadShown(None))
+
+    def send(self, prompt: str) -> None:
+        """Send a prompt, after those that wait."""
+        self._transcript.show_end()
+        self._conversation.send(prompt)
+
+    async def stop(self) -> None:
+        """Stop the live answer; what has been streamed stays."""
+        await self._conversation.abort()
+
+    def say(
+        self, text: str, severity: Literal["information", "warning", "error"] = "information"
+    ) -> None:
+        """Show a passing note."""
+        self.notify(text, severity=severity, timeout=4, markup=False)
+
+    def choices_changed(self) -> None:
+        """Bring what shows the choices up to date."""
+        self._status.model = self._choices.model or self._status.model
+
+    async def do(self, action_id: str, argument: str = "") -> None:
+        """Do one of ``ACTIONS``."""
+        if (done := self._handlers[action_id](argument)) is not None:
+            await done
+
+    async def action_do(self, action_id: str) -> None:
+        """Do what a key is bound to."""
+        await self.do(action_id)
 
     def compose(self) -> ComposeResult:
         """Put the parts below each other."""
@@ -119,8 +205,7 @@ class ChatScreen(Screen[None]):
         if self._is_offline:
             self._prompt.restore(event.text)
             return
-        self._transcript.show_end()
-        self._conversation.send(event.text)
+        self.send(event.text)
 
     @on(Approval.Answered)
     def _decide(self, event: Approval.Answered) -> None:
@@ -131,38 +216,13 @@ class ChatScreen(Screen[None]):
     async def _answer(self, answer: Approval.Answered) -> None:
         await self._conversation.answer(answer.approval_id, answer.decision, answer.reason)
 
-    async def action_abort(self) -> None:
-        """Stop the live answer; what has been streamed stays."""
-        await self._conversation.abort()
-
-    def action_new_thread(self) -> None:
-        """Begin a new thread; a live answer goes on unseen, and prompts that wait come back."""
-        unsent = self._conversation.take_waiting()
-        self._conversation = Conversation(self, choices=self._choices, thread_id=None)
-        self._latest = None
-        self._transcript.clear()
-        self._status.usage = None
-        if unsent:
-            self._prompt.restore("\n\n".join(unsent))
-        if self._client is not None:
-            self._converse(self._client)
-        self.conversation_changed()
-        self.post_message(ThreadShown(None))
-
-    def action_page(self, pages: int) -> None:
-        """Scroll the transcript by screenfuls."""
-        self._transcript.scroll_pages(pages)
-
-    def action_start(self) -> None:
+    def action_start_unless_writing(self) -> None:
         """Show the first row."""
         self._transcript.show_start()
 
-    def action_end(self) -> None:
+    def action_end_unless_writing(self) -> None:
         """Show the last row and follow."""
         self._transcript.show_end()
-
-    action_start_unless_writing = action_start
-    action_end_unless_writing = action_end
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Leave Home and End to the prompt, or a reason, while there is something in it."""
@@ -177,6 +237,7 @@ class ChatScreen(Screen[None]):
 
     def thread_loaded(self, detail: ThreadDetail) -> None:
         """Show the thread from its end."""
+        self._runs = {run.id: run for run in detail.runs}
         self._transcript.load(detail.runs)
         if self._notice:
             self._transcript.notice(self._notice, "muted")
@@ -224,6 +285,7 @@ class ChatScreen(Screen[None]):
             self._prompt.focus()
 
     def _take(self, response: Response) -> None:
+        self._runs[response.id] = response
         self._latest = response
         self._status.model = response.model_id
         self._status.usage = response.usage or self._status.usage

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -71,10 +71,10 @@ class AgentSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str | None = None
+    model: str | None = Field(default=None, min_length=1)
     """The model to answer with, as ``name`` or ``provider/name``."""
     system: str | None = None
-    """The system prompt."""
+    """The system prompt; ``""`` for none."""
     tools: tuple[str, ...] | None = None
     """The names of the tools it has; ``[]`` for none."""
     tool_mode: ToolModeName | None = None
@@ -85,6 +85,25 @@ class AgentSettings(BaseModel):
     """How hard it thinks, where it can be told."""
     max_iterations: int | None = Field(default=None, ge=1)
     """How often one run may ask the model."""
+
+
+class UiSettings(BaseModel):
+    """How the terminal program looks and behaves: ``[ui]`` in ``config.toml``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    theme: str = "auto"
+    """A theme by name; ``auto`` follows the terminal's background."""
+    reduced_motion: bool = False
+    """Nothing on the screen moves that does not have to."""
+    screen_reader: bool = False
+    """Linear text: no boxes, no marks that say nothing when they are read out."""
+    on_quit: Literal["answer", "thread", "nothing"] = "answer"
+    """What is left in the terminal when the program ends."""
+    notify: Literal["auto", "bell", "desktop", "off"] = "auto"
+    """How it calls when a question waits or a long answer ends, and nobody is looking."""
+    long_run: float = Field(default=30.0, ge=0)
+    """Seconds after which the end of an answer is worth a call."""
 
 
 class Settings(BaseSettings):
@@ -139,6 +158,11 @@ class Settings(BaseSettings):
     """How models reach tools: function calls, scripts in their text, or calls and a script tool."""
     agents: dict[str, AgentSettings] = Field(default_factory=dict, validation_alias="CODY_AGENTS")
     """Named ways to answer; ``cody --agent NAME`` takes one."""
+
+    ui: UiSettings = Field(default_factory=UiSettings, validation_alias="CODY_UI")
+    """How the terminal program looks and behaves."""
+    keys: dict[str, str] = Field(default_factory=dict, validation_alias="CODY_KEYS")
+    """Other keys for actions, by their ids, such as ``"chat.new" = "ctrl+t"``; F1 lists them."""
 
     max_iterations: int = Field(50, ge=1, validation_alias="CODY_MAX_ITERATIONS")
     """How often one run may ask the model, tool calls answered in between."""
@@ -279,8 +303,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         values = tomllib.load(file)
     if unknown := sorted(set(values) - set(Settings.model_fields)):
-        close = difflib.get_close_matches(unknown[0], Settings.model_fields, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = _did_you_mean(unknown[0], Settings.model_fields)
         msg = f"unknown setting {unknown[0]!r} in {str(path)!r}{hint}"
         raise SettingsError(msg)
     return values
@@ -297,7 +320,30 @@ def _variable(field: str) -> str:
 
 
 def _describe(error: ValidationError) -> str:
-    """Name the setting and what is wrong with it, without its value: it may be a key."""
+    """Name the setting and what is wrong with it, without its value: it may be a key.
+
+    What stands in a table, such as ``[agents.NAME]``, is named as there too.
+    """
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    name = ".".join(str(part) for part in first["loc"])
-    return f"setting {name!r} is not valid: {first['msg']}"
+    variable, *inner = map(str, first["loc"])
+    name, problem = ".".join((variable, *inner)), first["msg"]
+    field, table = _TABLES.get(variable, ("", None))
+    if table is None or len(inner) < 2:
+        return f"setting {name!r} is not valid: {problem}"
+    if first["type"] == "extra_forbidden":
+        problem = f"there is no such setting{_did_you_mean(inner[1], table.model_fields)}"
+    return f"setting {name!r} ([{field}.{inner[0]}] in config.toml) is not valid: {problem}"
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+_TABLES: Mapping[str, tuple[str, type[BaseModel]]] = MappingProxyType(
+    {
+        _variable("agents"): ("agents", AgentSettings),
+        _variable("providers"): ("providers", ProviderSettings),
+    }
+)
+"""The settings that are tables of tables, by variable: what they are called, and what is in them."""

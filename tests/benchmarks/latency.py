@@ -27,8 +27,8 @@ from cody_core.schema.events import ItemDelta, ResponseError
 from cody_core.schema.requests import SubmitRequest
 from cody_core.settings import Settings, load_settings
 from cody_core.sse import Decoder
-from support.redis import RedisServer, find_server
 
+from benchmarks.servers import redis_server
 from benchmarks.source import sent_at, source
 from benchmarks.table import Table
 from benchmarks.timing import percentile
@@ -64,25 +64,11 @@ Ask = Callable[[str], Awaitable[Reading]]
 
 def tables() -> Iterator[Table]:
     """Measure; see the module."""
-    with source() as url, _redis_server() as redis_url:
+    with source() as url, redis_server("latency") as redis_url:
         readings = asyncio.run(_measure(url, redis_url))
     for model, title in PACES.items():
         yield _latencies(title, {path: found[model] for path, found in readings.items()})
     yield _throughput({path: found[FLAT_OUT] for path, found in readings.items()})
-
-
-@contextmanager
-def _redis_server() -> Iterator[str | None]:
-    if (binary := find_server()) is None:
-        print("latency, Redis: skipped, there is no redis-server")
-        yield None
-        return
-    server = RedisServer(binary)
-    server.start()
-    try:
-        yield server.url
-    finally:
-        server.remove()
 
 
 async def _measure(url: str, redis_url: str | None) -> dict[str, dict[str, Reading]]:

@@ -20,9 +20,9 @@ from cody_core.eventlog.redis import RedisEventLog
 from cody_core.eventlog.writer import LogWriter
 from cody_core.ids import new_id
 from cody_core.schema.events import Entry, Event, ItemDelta, ItemStart, ResponseDone
-from support.redis import RedisServer, find_server
 from support.shapes import events, started
 
+from benchmarks.servers import redis_server
 from benchmarks.table import Table
 from benchmarks.timing import quiet_gc
 
@@ -39,15 +39,9 @@ Look = Callable[[Entry], object]
 def tables() -> Iterator[Table]:
     """Measure; see the module."""
     yield asyncio.run(_memory())
-    if (binary := find_server()) is None:
-        print("logs, Redis: skipped, there is no redis-server")
-        return
-    server = RedisServer(binary)
-    server.start()
-    try:
-        yield asyncio.run(_redis(server.url))
-    finally:
-        server.remove()
+    with redis_server("logs") as url:
+        if url is not None:
+            yield asyncio.run(_redis(url))
 
 
 def _table(log: str) -> Table:

@@ -6,13 +6,15 @@ import argparse
 import logging
 import time
 
-from benchmarks import latency, logs, reducer, storing
+from benchmarks import cancelling, latency, logs, reducer, storing, tools
 
 SUBJECTS = {
     "reducer": reducer.tables,
     "logs": logs.tables,
     "latency": latency.tables,
     "storing": storing.tables,
+    "tools": tools.tables,
+    "cancelling": cancelling.tables,
 }
 
 

@@ -11,6 +11,7 @@ from cody_core.settings import (
     AgentSettings,
     ProviderSettings,
     Settings,
+    UiSettings,
     config_path,
     load_settings,
 )
@@ -37,6 +38,8 @@ VARIABLES: Mapping[str, tuple[str, tuple[str, object]]] = {
     "CODY_HOME": ("/data", ("home", Path("/data"))),
     "CODY_WORKSPACE": ("/space", ("workspace", Path("/space"))),
     "CODY_POLICY": ("read-only", ("policy", "read-only")),
+    "CODY_UI": ('{"theme": "cody-light"}', ("ui", UiSettings(theme="cody-light"))),
+    "CODY_KEYS": ('{"chat.new": "f2"}', ("keys", {"chat.new": "f2"})),
     "CODY_TOOL_MODE": ("script", ("tool_mode", "script")),
     "CODY_AGENTS": (
         '{"reviewer": {"policy": "read-only"}}',

@@ -54,7 +54,11 @@ def make_app(make_settings: MakeSettings) -> MakeApp:
             return open_runtime(settings)
 
         return CodyApp(
-            open_client, choices=Choices(model=model), thread_id=thread_id, notice=notice
+            open_client,
+            choices=Choices(model=model),
+            settings=settings,
+            thread_id=thread_id,
+            notice=notice,
         )
 
     return make

@@ -22,6 +22,7 @@ from textual.pilot import Pilot
 from tui.screen import answered, key, prompt_of, send, state, until
 
 from cody_tui.app import CodyApp
+from cody_tui.messages import Choices
 from cody_tui.widgets.approval import GUARD, Approval
 from cody_tui.widgets.status import Status
 
@@ -74,7 +75,7 @@ class Session:
         self.provider = ScriptedProvider([*turns, [Say("the end")]])
         self.tool = tool
         self.client: Client | None = None
-        self.app = RingingApp(self._open, model=MODEL)
+        self.app = RingingApp(self._open, choices=Choices(model=MODEL))
 
     def _open(self) -> AbstractAsyncContextManager[Client]:
         @asynccontextmanager

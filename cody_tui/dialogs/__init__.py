@@ -1,0 +1,1 @@
+"""Dialogs: screens that are opened over the chat, and answer with what was chosen."""
