@@ -17,7 +17,7 @@ class Action:
     """Something a user can do.
 
     Attributes:
-        id: What ``[keys]`` in ``config.toml`` calls it, such as ``thread.rename``.
+        id: What ``[bindings]`` in ``config.toml`` calls it, such as ``thread.rename``.
         title: What palette and help call it.
         group: The heading it stands under in the help.
         key: The keys it is bound to, separated by commas, if any.

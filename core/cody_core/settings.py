@@ -161,7 +161,7 @@ class Settings(BaseSettings):
 
     ui: UiSettings = Field(default_factory=UiSettings, validation_alias="CODY_UI")
     """How the terminal program looks and behaves."""
-    keys: dict[str, str] = Field(default_factory=dict, validation_alias="CODY_KEYS")
+    bindings: dict[str, str] = Field(default_factory=dict, validation_alias="CODY_BINDINGS")
     """Other keys for actions, by their ids, such as ``"chat.new" = "ctrl+t"``; F1 lists them."""
 
     max_iterations: int = Field(50, ge=1, validation_alias="CODY_MAX_ITERATIONS")
@@ -346,4 +346,4 @@ _TABLES: Mapping[str, tuple[str, type[BaseModel]]] = MappingProxyType(
         _variable("providers"): ("providers", ProviderSettings),
     }
 )
-"""The settings that are tables of tables, by variable: what they are called, and what is in them."""
+"""The settings that are tables of tables, by variable: their field, and what is in a table."""

@@ -39,7 +39,7 @@ VARIABLES: Mapping[str, tuple[str, tuple[str, object]]] = {
     "CODY_WORKSPACE": ("/space", ("workspace", Path("/space"))),
     "CODY_POLICY": ("read-only", ("policy", "read-only")),
     "CODY_UI": ('{"theme": "cody-light"}', ("ui", UiSettings(theme="cody-light"))),
-    "CODY_KEYS": ('{"chat.new": "f2"}', ("keys", {"chat.new": "f2"})),
+    "CODY_BINDINGS": ('{"chat.new": "f2"}', ("bindings", {"chat.new": "f2"})),
     "CODY_TOOL_MODE": ("script", ("tool_mode", "script")),
     "CODY_AGENTS": (
         '{"reviewer": {"policy": "read-only"}}',
