@@ -198,8 +198,14 @@ class RedisEventLog:
     async def expire(self, run_id: str, *, seconds: float) -> None:
         """Let the server forget the run after that time."""
         milliseconds = max(1, int(seconds * 1000))
-        await self._call(lambda: self._client.pexpire(stream_key(run_id), milliseconds))
-        await self._call(lambda: self._client.pexpire(meta_key(run_id), milliseconds))
+
+        async def both() -> None:
+            async with self._client.pipeline(transaction=True) as pipe:
+                for key in (stream_key(run_id), meta_key(run_id)):
+                    pipe.pexpire(key, milliseconds)
+                await pipe.execute()
+
+        await self._call(both)
         self._locks.pop(run_id, None)
 
     async def aclose(self) -> None:
@@ -225,7 +231,7 @@ class RedisEventLog:
     @asynccontextmanager
     async def _tail(self, run_id: str, position: str) -> AsyncIterator[_Tail]:
         tail = self._tails.get(run_id)
-        if tail is None or tail.stopped:
+        if tail is None or tail.stopped or tail.failed:
             tail = self._tails[run_id] = _Tail(position)
             tail.task = self._tasks.create_task(self._pump(run_id, tail))
         tail.readers += 1
@@ -323,6 +329,11 @@ class _Tail:
         key = offset_key(offset)
         while not (self.stopped or self._error or self._newest > key):
             await self._wake.wait()
+
+    @property
+    def failed(self) -> bool:
+        """Whether the shared reader has given up: who comes now needs another."""
+        return self._error is not None
 
     def stop(self) -> None:
         self.stopped = True

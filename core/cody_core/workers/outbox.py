@@ -6,6 +6,7 @@ one. The next start stores them and removes them; the store's own guard makes th
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from pathlib import Path
@@ -43,7 +44,10 @@ class Outbox:
         path = self._directory / f"{write.response.id}.json"
         draft = path.with_suffix(f".{os.getpid()}.draft")
         draft.touch(mode=0o600)
-        draft.write_text(letter.model_dump_json(), encoding="utf-8")
+        with draft.open("wb") as file:
+            file.write(letter.model_dump_json().encode())
+            file.flush()
+            os.fsync(file.fileno())
         draft.replace(path)
         logger.warning("run %s is kept in %s until the store takes it", write.response.id, path)
 
@@ -62,7 +66,8 @@ class Outbox:
                 continue  # another process that started at the same time has stored it
             except ValueError:
                 logger.error("%s cannot be read and was set aside", path)
-                path.replace(path.with_suffix(".unreadable"))
+                with contextlib.suppress(FileNotFoundError):  # or another process has done it
+                    path.replace(path.with_suffix(".unreadable"))
                 continue
             except OSError as error:
                 logger.warning("%s cannot be read and stays: %s", path, error.strerror)

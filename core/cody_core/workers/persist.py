@@ -95,9 +95,15 @@ class Persister:
         except EventLogError as error:
             logger.warning("run %s is stored, and stays in the log: %s", run_id, error)
         finally:
-            if (left := saver.unsaved_write()) is not None:
-                self._outbox.put(left)
             del self._runs[run_id]
+            if (left := saver.unsaved_write()) is not None:
+                self._leave(left)
+
+    def _leave(self, write: RunWrite) -> None:
+        try:
+            self._outbox.put(write)
+        except OSError as error:
+            logger.error("run %s is not stored, and cannot be kept: %s", write.response.id, error)
 
     async def _read(self, run_id: str, saver: _Saver) -> None:
         try:
