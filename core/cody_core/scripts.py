@@ -181,12 +181,13 @@ class _CodeArgument:
         return text
 
     def script(self, call: FunctionCall) -> ScriptExecution:
-        """Return the script of the whole call; JSON that breaks off makes it an unclosed one."""
+        """Return the script of the whole call; what is no JSON may have been cut off anywhere."""
         code, unclosed = call.arguments, False
         try:
             values = json.loads(call.arguments)
         except ValueError:
-            if unclosed := self._begun:
+            unclosed = True
+            if self._begun:
                 code = "".join(self._shown)
         else:
             if isinstance(values, dict) and isinstance(values.get("code"), str):

@@ -190,9 +190,12 @@ async def test_what_is_no_script_at_all_is_answered_with_its_error(open_core: Op
     assert "syntax_error" in str(output.error)
 
 
-async def test_a_call_that_breaks_off_is_not_run(open_core: Opener) -> None:
+@pytest.mark.parametrize(
+    "arguments", ['{"code": "tools.press({n: 1});\\n', "tools.press({n: 1});\n"]
+)
+async def test_a_call_that_breaks_off_is_not_run(arguments: str, open_core: Opener) -> None:
     press = Press()
-    broken = Call("run_script", '{"code": "tools.press({n: 1});\\n')
+    broken = Call("run_script", arguments)
     provider = ScriptedProvider([[broken, Finish("length")], [Say("Once more.")]])
     async with open_core(provider, tools=[press]) as client:
         response = await ask(client)

@@ -38,6 +38,35 @@ def test_a_sound_conversation_is_let_through() -> None:
     assert responses(CALL, {**CALL, "call_id": "d"}, {**OUTPUT, "call_id": "d"}, OUTPUT) is None
 
 
+RUN = {"type": "custom_tool_call", "call_id": "c", "name": "run", "input": "1"}
+RAN = {"type": "custom_tool_call_output", "call_id": "c", "output": "1"}
+CUSTOM = [{"type": "custom", "name": "run"}]
+
+
+def test_calls_of_custom_tools_are_let_through() -> None:
+    assert responses(USER, THOUGHT, {**RUN, "id": "ctc_1"}, RAN, SAID, tools=CUSTOM) is None
+    assert responses(RUN, CALL, OUTPUT, RAN, tools=CUSTOM) is None
+
+
+@pytest.mark.parametrize(
+    ("items", "words"),
+    [
+        ([RUN], "No tool output found for custom tool call c."),
+        ([RAN], "No tool call found for custom tool call output with call_id c."),
+        ([RUN, RAN, RAN], "No tool call found for custom tool call output"),
+        ([RUN, OUTPUT], "No tool call found for function call output"),
+        ([CALL, RAN], "No tool call found for custom tool call output"),
+        ([{**RUN, "name": "other"}, RAN], "Custom tool 'other' of 'input[0]' is not in 'tools'."),
+        ([{**CALL, "name": "run"}, OUTPUT], "Tool 'run' of 'input[0]' is no function."),
+        ([{**RUN, "id": "fc_1"}, RAN], "Invalid 'input[0].id': 'fc_1'."),
+        ([{**RUN, "arguments": "1"}, RAN], "Unknown parameter: 'input[0].arguments'."),
+        ([{**RUN, "call_id": "c" * 65}], "Invalid 'input[0].call_id': string too long."),
+    ],
+)
+def test_unsound_calls_of_custom_tools_are_refused(items: list[Any], words: str) -> None:
+    assert words in said(responses(*items, tools=CUSTOM))
+
+
 @pytest.mark.parametrize(
     ("items", "words"),
     [
@@ -68,6 +97,10 @@ def test_an_unsound_conversation_is_refused_by_the_responses_check(
         ({"stream": False}, "stream"),
         ({"max_output_tokens": "9"}, "expected an integer"),
         ({"tools": [{"type": "function", "function": {}}]}, "tools[0].name"),
+        ({"tools": [{"type": "custom"}]}, "tools[0].name"),
+        ({"tools": [{"type": "custom", "name": "a", "parameters": {}}]}, "tools[0].parameters"),
+        ({"tools": [{"type": "script", "name": "a"}]}, "Invalid value: 'script'."),
+        ({"tools": [*CUSTOM, *CUSTOM]}, "Duplicate tool name: 'run'."),
     ],
 )
 def test_wrong_parameters_are_refused_by_the_responses_check(

@@ -26,6 +26,7 @@ _PARTS = {
     "system": {"input_text"},
     "assistant": {"output_text", "refusal"},
 }
+_PREFIXES = {"function_call": "fc_", "custom_tool_call": "ctc_"}
 _ROLES = ("system", "assistant", "user", "function", "tool", "developer")
 
 
@@ -77,12 +78,39 @@ def _responses_complaints(body: Json) -> Complaints:
         yield from _item_complaints(at, item, body)
     yield from _pairing_complaints(items)
     yield from _reasoning_complaints(items)
-    for at, tool in enumerate(body.get("tools", ())):
-        if missing := {"type", "name", "parameters", "strict"} - set(tool):
-            yield (
-                f"Missing required parameter: 'tools[{at}].{min(missing)}'.",
-                "missing_required_parameter",
-            )
+    tools: list[Json] = body.get("tools", [])
+    for at, tool in enumerate(tools):
+        yield from _tool_complaints(at, tool)
+    yield from _kind_complaints(items, tools)
+
+
+def _tool_complaints(at: int, tool: Json) -> Complaints:
+    wanted = {
+        "function": {"type", "name", "parameters", "strict"},
+        "custom": {"type", "name"},
+    }
+    allowed = {"function": {"description"}, "custom": {"description", "format"}}
+    kind = tool.get("type", "")
+    if kind not in wanted:
+        yield f"Invalid value: '{kind}'.", "invalid_value"
+        return
+    for name in sorted(wanted[kind] - set(tool)):
+        yield f"Missing required parameter: 'tools[{at}].{name}'.", "missing_required_parameter"
+    for name in sorted(set(tool) - wanted[kind] - allowed[kind]):
+        yield f"Unknown parameter: 'tools[{at}].{name}'.", "unknown_parameter"
+
+
+def _kind_complaints(items: list[Json], tools: list[Json]) -> Complaints:
+    """Calls of a custom tool are of one that is declared as such, and a name is declared once."""
+    custom = {tool["name"] for tool in tools if tool["type"] == "custom"}
+    for name, count in Counter(tool["name"] for tool in tools).items():
+        if count > 1:
+            yield f"Duplicate tool name: '{name}'.", "invalid_value"
+    for at, item in enumerate(items):
+        if item.get("type") == "custom_tool_call" and item["name"] not in custom:
+            yield f"Custom tool '{item['name']}' of 'input[{at}]' is not in 'tools'.", None
+        if item.get("type") == "function_call" and item["name"] in custom:
+            yield f"Tool '{item['name']}' of 'input[{at}]' is no function.", None
 
 
 def _item_complaints(at: int, item: Json, body: Json) -> Complaints:
@@ -90,12 +118,16 @@ def _item_complaints(at: int, item: Json, body: Json) -> Complaints:
         "message": {"role", "content"},
         "function_call": {"type", "call_id", "name", "arguments"},
         "function_call_output": {"type", "call_id", "output"},
+        "custom_tool_call": {"type", "call_id", "name", "input"},
+        "custom_tool_call_output": {"type", "call_id", "output"},
         "reasoning": {"type", "summary"},
     }
     allowed = {
         "message": {"type", "id", "status", "phase"},
         "function_call": {"id", "status"},
         "function_call_output": {"id", "status"},
+        "custom_tool_call": {"id"},
+        "custom_tool_call_output": {"id"},
         "reasoning": {"id", "status", "encrypted_content", "content"},
     }
     kind = item.get("type", "message")
@@ -106,6 +138,10 @@ def _item_complaints(at: int, item: Json, body: Json) -> Complaints:
         yield f"Missing required parameter: 'input[{at}].{name}'.", "missing_required_parameter"
     for name in sorted(set(item) - wanted[kind] - allowed[kind]):
         yield f"Unknown parameter: 'input[{at}].{name}'.", "unknown_parameter"
+    if len(item.get("call_id", "")) > 64:
+        yield f"Invalid 'input[{at}].call_id': string too long.", "string_above_max_length"
+    if "id" in item and not item["id"].startswith(_PREFIXES.get(kind, "")):
+        yield f"Invalid 'input[{at}].id': '{item['id']}'.", "invalid_value"
     if kind == "message":
         for part in item["content"]:
             if part["type"] not in _PARTS[item["role"]]:
@@ -120,26 +156,30 @@ def _item_complaints(at: int, item: Json, body: Json) -> Complaints:
 
 
 def _pairing_complaints(items: list[Json]) -> Complaints:
-    """Every call has exactly one output, which comes after it."""
-    calls: Counter[str] = Counter()
+    """Every call has exactly one output, of its own kind, which comes after it."""
+    words = {"function_call": "function call", "custom_tool_call": "custom tool call"}
+    calls: Counter[tuple[str, str]] = Counter()
     for item in items:
-        if item.get("type") == "function_call":
-            calls[item["call_id"]] += 1
-        elif item.get("type") == "function_call_output":
-            call_id = item["call_id"]
-            if calls[call_id] != 1:
-                yield f"No tool call found for function call output with call_id {call_id}.", None
-            calls[call_id] -= 1
-    for call_id, open_calls in calls.items():
+        kind = item.get("type", "").removesuffix("_output")
+        if kind not in words:
+            continue
+        call_id = item["call_id"]
+        if item["type"] == kind:
+            calls[kind, call_id] += 1
+            continue
+        if calls[kind, call_id] != 1:
+            yield f"No tool call found for {words[kind]} output with call_id {call_id}.", None
+        calls[kind, call_id] -= 1
+    for (kind, call_id), open_calls in calls.items():
         if open_calls:
-            yield f"No tool output found for function call {call_id}.", None
+            yield f"No tool output found for {words[kind]} {call_id}.", None
 
 
 def _reasoning_complaints(items: list[Json]) -> Complaints:
     """Reasoning is followed by more of it or by what it led to."""
     for item, following in pairwise([*items, {}]):
         led_on = (
-            following.get("type") in ("reasoning", "function_call")
+            following.get("type") in ("reasoning", "function_call", "custom_tool_call")
             or following.get("role") == "assistant"
         )
         if item.get("type") == "reasoning" and not led_on:

@@ -6,8 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from cody_core.ids import new_id
-from cody_core.schema.events import ItemDelta, ItemDone, ItemStart
-from cody_core.schema.items import FunctionCall, Message, ProviderData, Reasoning
+from cody_core.schema.events import ItemDelta, ItemDone, ItemStart, Payload
+from cody_core.schema.items import (
+    FunctionCall,
+    Message,
+    Partial,
+    ProviderData,
+    Reasoning,
+    ScriptExecution,
+)
 
 
 @dataclass
@@ -15,10 +22,10 @@ class Draft:
     """An open item. Its id is ours; what the provider calls it belongs into provider data.
 
     Attributes:
-        texts: What was streamed so far: content, or the arguments of a call.
+        texts: What was streamed so far: content, the arguments of a call, or code.
     """
 
-    kind: Literal["message", "reasoning", "function_call"]
+    kind: Literal["message", "reasoning", "function_call", "script_execution"]
     name: str = ""
     call_id: str = ""
     id: str = field(default_factory=new_id)
@@ -43,11 +50,18 @@ class Draft:
         self.texts.append(text)
         return ItemDelta(item_id=self.id, delta_content=text)
 
-    def done(self, provider_data: ProviderData | None) -> ItemDone:
-        """Return the payload that closes the item with what was streamed."""
-        return ItemDone(item_id=self.id, final_item=self._item(provider_data))
+    def end(self, provider_data: ProviderData | None, *, cut_off: bool) -> list[Payload]:
+        """Return the payloads that close the item with what was streamed.
 
-    def _item(self, data: ProviderData | None) -> Message | Reasoning | FunctionCall:
+        What was cut off must not be acted on. Half a JSON object is refused by whoever reads it,
+        but no arguments at all are those of a call that needs none: they are begun here.
+        """
+        begun: list[Payload] = []
+        if cut_off and self.kind == "function_call" and not self.text.strip():
+            begun.append(self.add("{"))
+        return [*begun, ItemDone(item_id=self.id, final_item=self._item(provider_data, cut_off))]
+
+    def _item(self, data: ProviderData | None, cut_off: bool) -> Partial:
         match self.kind:
             case "message":
                 return Message(id=self.id, content=self.text, provider_data=data)
@@ -59,6 +73,13 @@ class Draft:
                     name=self.name,
                     arguments=self.text,
                     call_id=self.call_id,
+                    provider_data=data,
+                )
+            case "script_execution":
+                return ScriptExecution(
+                    id=self.id,
+                    code=self.text,
+                    unclosed=True if cut_off else None,
                     provider_data=data,
                 )
 

@@ -31,13 +31,11 @@ from cody_core.schema.items import (
     Reasoning,
     ScriptExecution,
     ScriptExecutionOutput,
+    script_report,
 )
-from cody_core.schema.requests import ModelRequest, ReasoningEffort
+from cody_core.schema.requests import SCRIPT_TOOL, ModelRequest, ReasoningEffort
 
 log = logging.getLogger(__name__)
-
-SCRIPT_TOOL = "run_script"
-"""The tool that a model sees its scripts as calls of."""
 
 Version = tuple[int, int]
 
@@ -150,7 +148,7 @@ class _Conversation:
             case ScriptExecution():
                 self._call(item, f"script_{item.id}", SCRIPT_TOOL, {"code": item.code})
             case ScriptExecutionOutput():
-                text = item.result if item.success else item.error or item.result
+                text = script_report(item)
                 self._answer(f"script_{item.script_id}", text, is_error=not item.success)
             case Cancelled() | ErrorItem():
                 log.debug("item %s of type %s is not sent", item.id, item.type)

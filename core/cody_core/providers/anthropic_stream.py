@@ -44,6 +44,9 @@ class Translator:
         self._response_id = response_id
         self._provider_id = provider_id
         self._blocks: dict[int, _Block] = {}
+        self._bare: list[_ToolUse] = []
+        """Calls that ended without arguments. One that was cut off looks the same as one that needs
+        none, until it is known what comes after it."""
         self._usage: JsonObject = {}
         self._stop_reason: str | None = None
 
@@ -58,10 +61,9 @@ class Translator:
                 block = self._blocks.get(event["index"])
                 return block.delta(event["delta"]) if block else []
             case "content_block_start":
-                return self._open(event["index"], event["content_block"])
+                return [*self._close_bare(), *self._open(event["index"], event["content_block"])]
             case "content_block_stop":
-                block = self._blocks.pop(event["index"], None)
-                return block.close() if block else []
+                return self._close(event["index"])
             case "message_start":
                 self._count(event["message"].get("usage"))
             case "message_delta":
@@ -92,9 +94,25 @@ class Translator:
         self._blocks[index] = block
         return block.open()
 
+    def _close(self, index: int) -> list[Payload]:
+        block = self._blocks.pop(index, None)
+        if isinstance(block, _ToolUse) and block.is_bare:
+            self._bare.append(block)
+            return []
+        return block.close() if block else []
+
+    def _close_bare(self, *, cut_off: bool = False) -> list[Payload]:
+        calls, self._bare = self._bare, []
+        return [payload for call in calls for payload in call.close(cut_off=cut_off)]
+
     def _close_all(self) -> list[Payload]:
+        reason = FINISH_REASONS.get(self._stop_reason or "end_turn")
+        cut_off = reason not in ("stop", "tool_calls")
         blocks, self._blocks = self._blocks, {}
-        return [payload for block in blocks.values() for payload in block.close()]
+        payloads = self._close_bare(cut_off=cut_off)
+        for block in blocks.values():
+            payloads += block.close(cut_off=cut_off)
+        return payloads
 
     def _count(self, usage: JsonObject | None) -> None:
         """Take over counts: those of ``message_delta`` are totals, and leave out what stands."""
@@ -138,7 +156,7 @@ class _Block(Protocol):
 
     def delta(self, delta: JsonObject) -> list[Payload]: ...
 
-    def close(self) -> list[Payload]: ...
+    def close(self, *, cut_off: bool = False) -> list[Payload]: ...
 
 
 class _Text:
@@ -156,7 +174,7 @@ class _Text:
         # Citations come as deltas too.
         return self._add(delta["text"]) if delta["type"] == "text_delta" else []
 
-    def close(self) -> list[Payload]:
+    def close(self, *, cut_off: bool = False) -> list[Payload]:
         if not self._parts:
             return []
         message = Message(id=self._id, content="".join(self._parts))
@@ -190,7 +208,7 @@ class _Thinking:
             return self._add(delta["thinking"])
         return []
 
-    def close(self) -> list[Payload]:
+    def close(self, *, cut_off: bool = False) -> list[Payload]:
         own = None
         if self._signature:
             data = {"signature": self._signature}
@@ -219,7 +237,7 @@ class _RedactedThinking:
     def delta(self, delta: JsonObject) -> list[Payload]:
         return []
 
-    def close(self) -> list[Payload]:
+    def close(self, *, cut_off: bool = False) -> list[Payload]:
         item = Reasoning(id=self._id, content="", provider_data=self._own)
         return [ItemDone(item_id=self._id, final_item=item)]
 
@@ -234,6 +252,15 @@ class _ToolUse:
         self._input: JsonObject = content.get("input") or {}
         self._parts: list[str] = []
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether no arguments have come, in pieces or whole."""
+        return self._is_silent and not self._input
+
+    @property
+    def _is_silent(self) -> bool:
+        return not "".join(self._parts).strip()
+
     def open(self) -> list[Payload]:
         start = ItemStart(
             item_id=self._id, item_type="function_call", name=self._name, call_id=self._call_id
@@ -243,8 +270,10 @@ class _ToolUse:
     def delta(self, delta: JsonObject) -> list[Payload]:
         return self._add(delta["partial_json"]) if delta["type"] == "input_json_delta" else []
 
-    def close(self) -> list[Payload]:
-        whole = [] if self._parts else self._add(orjson.dumps(self._input).decode())
+    def close(self, *, cut_off: bool = False) -> list[Payload]:
+        # The first half of an object is no arguments: who makes calls refuses it.
+        unsaid = "{" if cut_off and self.is_bare else orjson.dumps(self._input).decode()
+        whole = self._add(unsaid) if self._is_silent else []
         call = FunctionCall(
             id=self._id,
             name=self._name,

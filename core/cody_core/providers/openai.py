@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from cody_core.providers._openai_errors import Endpoint
 from cody_core.providers._openai_stream import model_ids, stream_payloads
 from cody_core.providers.openai_events import ResponsesTranslator
-from cody_core.providers.openai_request import build
+from cody_core.providers.openai_request import build, offers_scripts
 from cody_core.schema.events import Payload
 from cody_core.schema.requests import ModelRequest
 from cody_core.settings import ProviderSettings
@@ -29,7 +29,9 @@ class OpenAIProvider:
             # As an extra body it is sent as it is. What the SDK takes as arguments it matches with
             # its types first: 0.7 ms an item, with the event loop standing still.
             lambda: responses.create(stream=True, extra_body=body),
-            ResponsesTranslator(self.endpoint, request.response_id),
+            ResponsesTranslator(
+                self.endpoint, request.response_id, scripts=offers_scripts(request)
+            ),
         )
 
     async def models(self) -> Sequence[str]:

@@ -79,7 +79,7 @@ class ChatTranslator:
         if self._details:
             # They came after the last item; they go back with an item of their own.
             draft = Draft("reasoning")
-            payloads += [draft.start(), self._done(draft)]
+            payloads += [draft.start(), *self._done(draft)]
         done = ResponseDone(
             response_id=self._response_id,
             status="complete",
@@ -168,19 +168,19 @@ class ChatTranslator:
 
     def _close_text(self) -> list[Payload]:
         draft, self._text = self._text, None
-        return [self._done(draft)] if draft else []
+        return self._done(draft) if draft else []
 
     def _close_all(self) -> list[Payload]:
         payloads = self._close_text()
-        payloads += [self._done(call.draft) for call in self._calls]
-        self._calls = []
-        return payloads
+        calls, self._calls = self._calls, []
+        return payloads + [payload for call in calls for payload in self._done(call.draft)]
 
-    def _done(self, draft: Draft) -> Payload:
+    def _done(self, draft: Draft) -> list[Payload]:
         """Close an item; it takes along what has come by now to be sent back."""
         details, self._details = self._details, []
         data = {"reasoning_details": details} if details else {}
-        return draft.done(opaque(self._endpoint.name, data))
+        whole = _REASONS.get(self._reason or "stop") in ("stop", "tool_calls")
+        return draft.end(opaque(self._endpoint.name, data), cut_off=not whole)
 
     def _add_details(self, details: list[Json]) -> None:
         """Join the fragments of OpenRouter's reasoning blocks; it wants the blocks back whole."""

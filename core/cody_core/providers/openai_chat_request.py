@@ -24,8 +24,9 @@ from cody_core.schema.items import (
     Reasoning,
     ScriptExecution,
     ScriptExecutionOutput,
+    script_report,
 )
-from cody_core.schema.requests import ModelRequest, ToolSpec
+from cody_core.schema.requests import SCRIPT_TOOL, ModelRequest, ToolSpec
 
 Json = dict[str, Any]
 
@@ -94,7 +95,7 @@ class _Messages:
                 self._call(item.call_id, wire_name(item.name), wire_arguments(item.arguments))
             case ScriptExecution():
                 self._begin_step(item)
-                self._call(item.id, "run_script", json.dumps({"code": item.code}))
+                self._call(item.id, SCRIPT_TOOL, json.dumps({"code": item.code}))
             case FunctionCallOutput() | ScriptExecutionOutput():
                 self._answered = True
             case Cancelled() | ErrorItem():
@@ -141,6 +142,5 @@ def _outputs(items: Sequence[Item]) -> defaultdict[str, deque[str]]:
         if isinstance(item, FunctionCallOutput):
             outputs[item.call_id].append(item.output)
         elif isinstance(item, ScriptExecutionOutput):
-            text = f"{item.error}\n{item.result}" if item.error else item.result
-            outputs[item.script_id].append(text)
+            outputs[item.script_id].append(script_report(item))
     return outputs

@@ -16,12 +16,18 @@ from cody_core.providers._openai_draft import Draft, opaque
 from cody_core.providers._openai_errors import Endpoint
 from cody_core.schema.events import Payload, ResponseDone
 from cody_core.schema.items import ProviderData
+from cody_core.schema.requests import SCRIPT_TOOL
 from cody_core.schema.response import Usage
 
 logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
-_KINDS = ("message", "reasoning", "function_call")
+_OPAQUE = {
+    "message": ("id", "phase"),
+    "reasoning": ("id", "summary", "encrypted_content", "content"),
+    "function_call": ("id",),
+}
+"""What the API wants back with an item of each of its types, apart from what we know of it."""
 
 
 @dataclass
@@ -33,11 +39,12 @@ class _Open:
 
 
 class ResponsesTranslator:
-    """Translates one answer."""
+    """Translates one answer; with ``scripts``, the request offers the tool that takes them."""
 
-    def __init__(self, endpoint: Endpoint, response_id: str) -> None:
+    def __init__(self, endpoint: Endpoint, response_id: str, *, scripts: bool) -> None:
         self._endpoint = endpoint
         self._response_id = response_id
+        self._scripts = scripts
         self._open: dict[Any, _Open] = {}
         self._called = False
         self._refused = False
@@ -49,6 +56,7 @@ class ResponsesTranslator:
             "response.reasoning_summary_text.delta": self._summary,
             "response.reasoning_text.delta": self._reasoning,
             "response.function_call_arguments.delta": self._text,
+            "response.custom_tool_call_input.delta": self._text,
             "response.completed": self._completed,
             "response.incomplete": self._incomplete,
             "response.failed": self._failed,
@@ -78,16 +86,27 @@ class ResponsesTranslator:
 
     def _added(self, event: Json) -> list[Payload]:
         item = event.get("item") or {}
-        if item.get("type") not in _KINDS:
+        draft = self._draft(item)
+        if draft is None:
             logger.debug("skipped item of type %r", item.get("type"))
             return []
-        draft = Draft(item["type"])
-        if draft.kind == "function_call":
-            self._called = True
-            draft.name = item.get("name") or ""
-            draft.call_id = item.get("call_id") or item.get("id") or f"call_{new_id()}"
+        self._called |= draft.kind in ("function_call", "script_execution")
         self._open[event.get("output_index")] = _Open(draft)
         return [draft.start()]
+
+    def _draft(self, item: Json) -> Draft | None:
+        match item.get("type"):
+            case "message" | "reasoning" as kind:
+                return Draft(kind)
+            case "custom_tool_call" if self._scripts and item.get("name") == SCRIPT_TOOL:
+                return Draft("script_execution")
+            case "function_call" | "custom_tool_call":
+                # Of free form there is only the tool for scripts: any other is made up, and its
+                # call is to be told so like every call of a tool that is not there.
+                call_id = item.get("call_id") or item.get("id") or f"call_{new_id()}"
+                return Draft("function_call", item.get("name") or "", call_id)
+            case _:
+                return None
 
     def _done(self, event: Json) -> list[Payload]:
         index, item = event.get("output_index"), event.get("item") or {}
@@ -100,7 +119,8 @@ class ResponsesTranslator:
         full, streamed = _full_text(item), draft.text
         if full.startswith(streamed) and full != streamed:
             payloads.append(draft.add(full[len(streamed) :]))
-        return [*payloads, draft.done(self._opaque(draft, item))]
+        cut_off = item.get("status") == "incomplete"
+        return [*payloads, *draft.end(self._opaque(item), cut_off=cut_off)]
 
     def _text(self, event: Json) -> list[Payload]:
         opened, delta = self._open.get(event.get("output_index")), event.get("delta")
@@ -136,7 +156,9 @@ class ResponsesTranslator:
 
     def _finish(self, event: Json, reason: str) -> list[Payload]:
         """Close what the API left open, then the response."""
-        payloads: list[Payload] = [opened.draft.done(None) for opened in self._open.values()]
+        cut_off = reason in ("length", "content_filter")
+        drafts = [opened.draft for opened in self._open.values()]
+        payloads = [payload for draft in drafts for payload in draft.end(None, cut_off=cut_off)]
         self._open.clear()
         usage = _usage((event.get("response") or {}).get("usage"))
         done = ResponseDone(
@@ -151,13 +173,9 @@ class ResponsesTranslator:
         # The documented event is flat; the API also sends its HTTP error object inside one.
         raise self._endpoint.error(event.get("error") or event)
 
-    def _opaque(self, draft: Draft, item: Json) -> ProviderData | None:
+    def _opaque(self, item: Json) -> ProviderData | None:
         """Keep what the API wants back with the item."""
-        names = {
-            "message": ("id", "phase"),
-            "reasoning": ("id", "summary", "encrypted_content", "content"),
-            "function_call": ("id",),
-        }[draft.kind]
+        names = _OPAQUE.get(item.get("type", ""), ())
         data = {name: item[name] for name in names if item.get(name) is not None}
         return opaque(self._endpoint.name, data)
 
@@ -167,6 +185,8 @@ def _full_text(item: Json) -> str:
     parts = item.get("content") or []
     if item.get("type") == "function_call":
         return item.get("arguments") or ""
+    if item.get("type") == "custom_tool_call":
+        return item.get("input") or ""
     if item.get("type") == "message":
         return "".join(part.get("text") or part.get("refusal") or "" for part in parts)
     texts = (part.get("text") for part in [*(item.get("summary") or []), *parts])

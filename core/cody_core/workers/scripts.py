@@ -32,8 +32,8 @@ from cody_core.tools.sandbox import Sandbox, ScriptResult
 from cody_core.workers.calls import Calls
 
 UNCLOSED = (
-    "unclosed_script: the text ended before </script>, so nothing was run. "
-    "Write the whole script again, and shorter if it was cut off."
+    "unclosed_script: it ended before </script>, or its JSON before the closing brace, so nothing "
+    "was run. Write the whole script again, and shorter if it was cut off."
 )
 
 

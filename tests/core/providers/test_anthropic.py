@@ -297,6 +297,33 @@ async def test_create_makes_a_provider() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("stop_reason", "arguments"),
+    [
+        ("max_tokens", "{"),
+        ("model_context_window_exceeded", "{"),
+        ("refusal", "{"),
+        ("tool_use", "{}"),
+    ],
+)
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_call_that_was_cut_off_has_no_arguments_that_could_be_taken(
+    stop_reason: str, arguments: str, stopped: bool
+) -> None:
+    """Without any, it would be made as one that needs none, which the one before it may be."""
+    translator = Translator(RESPONSE, provider_id="anthropic")
+    payloads: list[Payload] = []
+    for index in range(2):
+        block = {"type": "tool_use", "id": f"t{index}", "name": "ls", "input": {}}
+        start = {"type": "content_block_start", "index": index, "content_block": block}
+        payloads += translator.feed(start)
+        if index == 0 or stopped:
+            payloads += translator.feed({"type": "content_block_stop", "index": index})
+    payloads += translator.feed({"type": "message_delta", "delta": {"stop_reason": stop_reason}})
+    assert numbered(payloads) == [*call(1, "t0", "ls", "{}"), *call(2, "t1", "ls", arguments)]
+    assert len(translator.feed({"type": "message_stop"})) == 1
+
+
 def test_a_stop_reason_stands_when_a_later_event_has_none() -> None:
     translator = Translator(RESPONSE, provider_id="anthropic")
     for delta in ({"stop_reason": "max_tokens"}, {"stop_reason": None}):

@@ -217,21 +217,26 @@ def test_a_tool_name_is_made_to_fit() -> None:
     assert messages[1][1] == [use("c1", "fs_read_file")]
 
 
-def test_a_script_is_a_call_of_its_own_tool() -> None:
-    def ran(number: str, **outcome: Any) -> list[Item]:
-        script = ScriptExecution(id=number, code="1 + 1")
-        return [script, ScriptExecutionOutput(id=new_id(), script_id=number, **outcome)]
+def test_every_script_is_a_call_with_its_own_output() -> None:
+    """One that is repeated, and one that broke off, as well."""
+    scripts = [ScriptExecution(id=number, code="1 + 1", step=0) for number in ("1", "2")]
+    cut = ScriptExecution(id="3", code="1 +", step=0, unclosed=True)
 
-    items = (
-        user("a"),
-        *ran("1", result="2", success=True),
-        *ran("2", result="null", success=False, error="boom"),
+    def out(number: str, **outcome: Any) -> Item:
+        return ScriptExecutionOutput(id=f"o{number}", script_id=number, **outcome)
+
+    outputs = (
+        out("1", result="2", success=True, logs="seen\n"),
+        out("2", result="2", success=True),
+        out("3", result="null", success=False, error="unclosed_script"),
     )
-    assert conversation(*items)[1:] == [
-        ("assistant", [use("script_1", "run_script", code="1 + 1")]),
-        ("user", [result("script_1", "2")]),
-        ("assistant", [use("script_2", "run_script", code="1 + 1")]),
-        ("user", [result("script_2", "boom", is_error=True)]),
+    called, answered = conversation(user("a"), *scripts, cut, *outputs)[1:]
+    codes = {"script_1": "1 + 1", "script_2": "1 + 1", "script_3": "1 +"}
+    assert called[1] == [use(name, "run_script", code=code) for name, code in codes.items()]
+    assert answered[1] == [
+        result("script_1", "2\n\nConsole:\nseen"),
+        result("script_2", "2"),
+        result("script_3", "unclosed_script", is_error=True),
     ]
 
 

@@ -185,6 +185,25 @@ async def test_a_recording_says_the_same_however_it_is_cut(
     assert server.refused == []
 
 
+@pytest.mark.parametrize(
+    ("reason", "arguments"),
+    [("length", "{"), ("content_filter", "{"), ("MAX_TOKENS", "{"), ("tool_calls", "")],
+)
+async def test_a_call_that_was_cut_off_has_no_arguments_that_could_be_taken(
+    reason: str, arguments: str, server: WireServer, provider: Provider
+) -> None:
+    """Without any, it would be made as one that needs none."""
+    chunks = (
+        b'{"choices": [{"delta": {"tool_calls": [{"index": 0, "id": "a", "function": {"name": "ls",'
+        b' "arguments": ""}}]}}]}',
+        b'{"choices": [{"delta": {}, "finish_reason": "%b"}]}' % reason.encode(),
+    )
+    server.answers(Answer.sse(b"".join(b"data: " + chunk + b"\n\n" for chunk in chunks)))
+    payloads = await collect(provider.stream(ask()))
+    expected = call("1", "a", "ls", arguments)
+    assert payloads[:-1] == streamed(expected, *filter(None, [arguments]))
+
+
 async def until_error(provider: Provider) -> tuple[list[Payload], ProviderError]:
     payloads: list[Payload] = []
     try:

@@ -156,7 +156,33 @@ def test_scripts_go_out_as_calls_and_unresolved_items_not_at_all() -> None:
             "content": None,
             "tool_calls": [{"id": "s1", "type": "function", "function": script}],
         },
-        tool("s1", "E\nnull"),
+        tool("s1", "E"),
+    ]
+
+
+def test_a_script_that_was_repeated_or_broke_off_has_one_output_each_time() -> None:
+    def ran(script_id: str, **outcome: Any) -> Item:
+        return ScriptExecutionOutput(id=f"o{script_id}", script_id=script_id, **outcome)
+
+    items = (
+        ScriptExecution(id="s1", code="1", step=0),
+        ran("s1", result="1", success=True, logs="seen\n"),
+        ScriptExecution(id="s2", code="1", step=0),
+        ScriptExecution(id="s3", code="1", step=0, unclosed=True),
+        ran("s2", result="1", success=True),
+        ran("s3", result="null", success=False, error="unclosed_script"),
+    )
+    script = {"name": "run_script", "arguments": '{"code": "1"}'}
+    calls = [
+        {"id": script_id, "type": "function", "function": script}
+        for script_id in ("s1", "s2", "s3")
+    ]
+    assert messages(PROMPT, *items) == [
+        USER,
+        {"role": "assistant", "content": None, "tool_calls": calls},
+        tool("s1", "1\n\nConsole:\nseen"),
+        tool("s2", "1"),
+        tool("s3", "unclosed_script"),
     ]
 
 

@@ -151,5 +151,5 @@ def test_scripts_go_out_as_calls_and_unresolved_items_not_at_all() -> None:
             "name": "run_script",
             "arguments": '{"code": "oops"}',
         },
-        {"type": "function_call_output", "call_id": "s2", "output": "ReferenceError\nnull"},
+        {"type": "function_call_output", "call_id": "s2", "output": "ReferenceError"},
     ]
