@@ -12,7 +12,7 @@ from cody_core.providers.catalog import resolve
 from cody_core.schema.events import Event, EventFactory, ResponseStart, TraceContext
 from cody_core.schema.items import Message
 from cody_core.schema.models import ModelInfo
-from cody_core.schema.requests import RunRequest, SubmitRequest
+from cody_core.schema.requests import RunRequest, SubmitRequest, ToolMode
 from cody_core.schema.threads import Thread, title_of
 from cody_core.settings import DEFAULT_AGENT, AgentSettings, Settings
 
@@ -56,7 +56,7 @@ def decide(
         ),
         policy=policy,
         tools=agent.tools,
-        tool_mode=agent.tool_mode or settings.tool_mode,
+        tool_mode=_tool_mode(settings, agent),
         max_iterations=agent.max_iterations,
         thinking_budget=request.thinking_budget,
         max_output_tokens=request.max_output_tokens or settings.max_output_tokens,
@@ -68,7 +68,7 @@ def _agent(
     settings: Settings, request: SubmitRequest, thread: Thread | None, tools: Collection[str]
 ) -> tuple[str | None, AgentSettings]:
     """Return who answers: who is asked for, who answered the thread before, or the default."""
-    name = request.agent_id or (thread.agent_role if thread is not None else None)
+    name = request.agent_id or (thread.agent_role if thread is not None else None) or None
     agent = settings.agent(name or DEFAULT_AGENT)
     if agent is None:
         known = ", ".join(sorted({DEFAULT_AGENT, *settings.agents}))
@@ -87,14 +87,20 @@ def _model(
     """Resolve the model: an agent's own counts where the agent is new to the thread."""
     if request.model is not None or request.provider_id is not None:
         return resolve(settings, request.model, request.provider_id)
-    is_new = request.agent_id is not None and (
-        thread is None or thread.agent_role != request.agent_id
-    )
-    if agent.model is not None and (is_new or thread is None or thread.model_id is None):
+    before = (thread.agent_role if thread is not None else None) or DEFAULT_AGENT
+    is_new = (request.agent_id or before) != before
+    if agent.model is not None and (thread is None or thread.model_id is None or is_new):
         return resolve(settings, agent.model, None)
     if thread is not None:
         return resolve(settings, thread.model_id, thread.provider_id)
     return resolve(settings, None, None)
+
+
+def _tool_mode(settings: Settings, agent: AgentSettings) -> ToolMode:
+    """Return how tools are reached. Where there are none, a script in the answer is just text."""
+    if agent.tools == ():
+        return "calls"
+    return agent.tool_mode or settings.tool_mode
 
 
 def new_thread(run: RunRequest, prompt: str) -> Thread:

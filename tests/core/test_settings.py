@@ -142,6 +142,44 @@ def test_every_setting_is_read_from_the_file_by_its_field_name() -> None:
     assert settings.provider("mine") == mine
 
 
+def test_agents_are_tables_of_the_file_and_what_is_left_out_is_not_said() -> None:
+    toml(
+        '[agents.reviewer]\nmodel = "openai/gpt-5"\nsystem = ""\npolicy = "read-only"\n'
+        'tools = ["read_file"]\ntool_mode = "calls"\nreasoning_effort = "high"\n'
+        "max_iterations = 3\n[agents.talker]\ntools = []\n[agents.plain]\n"
+    )
+    reviewer = AgentSettings(
+        model="openai/gpt-5",
+        system="",
+        policy="read-only",
+        tools=("read_file",),
+        tool_mode="calls",
+        reasoning_effort="high",
+        max_iterations=3,
+    )
+    assert load_settings().agents == {
+        "reviewer": reviewer,
+        "talker": AgentSettings(tools=()),
+        "plain": AgentSettings(),
+    }
+
+
+def test_a_variable_is_laid_over_the_agents_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    toml('[agents.a]\nsystem = "A"\npolicy = "ask"\n[agents.b]\n')
+    monkeypatch.setenv("CODY_AGENTS", '{"a": {"policy": "read-only"}}')
+    assert load_settings().agents == {
+        "a": AgentSettings(system="A", policy="read-only"),
+        "b": AgentSettings(),
+    }
+
+
+def test_the_default_agent_is_always_there() -> None:
+    assert load_settings().agent("default") == AgentSettings()
+    assert load_settings().agent("reviewer") is None
+    toml('[agents.default]\npolicy = "read-only"\n')
+    assert load_settings().agent("default") == AgentSettings(policy="read-only")
+
+
 def test_variables_that_only_look_like_settings_are_not_read(
     monkeypatch: pytest.MonkeyPatch, directory: Path
 ) -> None:
@@ -237,6 +275,14 @@ def test_no_key_is_shown(directory: Path, monkeypatch: pytest.MonkeyPatch) -> No
         (f'[providers.x]\nkey = "{KEY}"', "'CODY_PROVIDERS.x.key'"),
         (f'[providers.x]\napi_key = ["{KEY}"]', "'CODY_PROVIDERS.x.api_key'"),
         ('[providers.x]\nkind = "smtp"', "'CODY_PROVIDERS.x.kind'"),
+        (f'[providers.x]\nkey = "{KEY}"', r"\[providers.x\] in config.toml.* no such setting"),
+        ('[agents.x]\nmodle = "m"', r"'CODY_AGENTS.x.modle' \(\[agents.x\] in config.toml\)"),
+        ('[agents.x]\nmodle = "m"', "there is no such setting; did you mean 'model'"),
+        ('[agents.x]\npolicy = "yolo"', "'CODY_AGENTS.x.policy'.*'read-only'"),
+        ('[agents.x]\ntools = "shell"', "'CODY_AGENTS.x.tools'"),
+        ("[agents.x]\nmax_iterations = 0", "'CODY_AGENTS.x.max_iterations'"),
+        ('[agents.x]\nmodel = ""', "'CODY_AGENTS.x.model'"),
+        ('[agents]\nmodel = "m"', "'CODY_AGENTS.model'"),
         (f'openai_api_key = "{KEY}', "config.toml"),
     ],
 )
@@ -254,6 +300,7 @@ def test_a_setting_in_the_file_that_is_wrong_is_named(text: str, named: str) -> 
         ("CODY_LOG_TTL", "-1", "'CODY_LOG_TTL'"),
         ("CODY_PROVIDERS", f'{{"x": {KEY}', "providers"),
         ("CODY_PROVIDERS", f'"{KEY}"', "'CODY_PROVIDERS'"),
+        ("CODY_AGENTS", '{"x": {"tool": []}}', "'CODY_AGENTS.x.tool'.*did you mean 'tools'"),
         ("CODY_PROVIDERS", f'{{"x": {{"api_key": ["{KEY}"]}}}}', "'CODY_PROVIDERS.x.api_key'"),
     ],
 )

@@ -365,6 +365,7 @@ def test_a_terminal_shows_rendered_markdown_and_no_escape_of_the_models() -> Non
 
 
 HEAVY = ("textual", "openai", "anthropic", "fastapi", "redis", "convex", "httpx")
+COMMANDS = ("chat", "threads", "approvals")
 
 
 def importing_none_of(names: Sequence[str], args: Sequence[str]) -> bytes:
@@ -383,7 +384,7 @@ def importing_none_of(names: Sequence[str], args: Sequence[str]) -> bytes:
     return done.stdout
 
 
-@pytest.mark.parametrize("args", [["--version"], ["chat", "--help"], ["threads", "--help"]])
+@pytest.mark.parametrize("args", [["--version"], ["--help"], *([c, "--help"] for c in COMMANDS)])
 def test_help_and_version_import_nothing_heavy(args: list[str]) -> None:
     assert b"cody" in importing_none_of([*HEAVY, "asyncio"], args)
 

@@ -1,0 +1,82 @@
+"""``cody threads``: the conversations there are."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cody_tui.commands.invocation import settings_with, shown, thread_id, with_client
+
+if TYPE_CHECKING:
+    from cody_core.client import Client
+
+app = typer.Typer(
+    name="threads",
+    help="List, show and delete conversations.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+ThreadArgument = Annotated[str, typer.Argument(metavar="ID")]
+JsonOption = Annotated[bool, typer.Option("--json", help="write JSON")]
+
+
+@app.command("list")
+def list_threads(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=500)] = 20,
+    query: Annotated[
+        str | None, typer.Option("--query", "-q", metavar="TEXT", help="words to search for")
+    ] = None,
+    tag: Annotated[str | None, typer.Option("--tag", metavar="TAG")] = None,
+    json_: JsonOption = False,
+) -> None:
+    """List conversations, newest change first."""
+
+    async def act(client: Client) -> None:
+        from cody_tui.views import thread_line
+
+        page = await client.threads(limit=limit, query=query, tag=tag)
+        for thread in page.threads:
+            typer.echo(thread.model_dump_json() if json_ else thread_line(thread))
+
+    with_client(settings_with(), act)
+
+
+@app.command("show")
+def show_thread(thread: ThreadArgument, json_: JsonOption = False) -> None:
+    """Show a conversation."""
+
+    async def act(client: Client) -> None:
+        detail = await client.thread(thread_id(thread))
+        if json_:
+            typer.echo(detail.model_dump_json())
+        else:
+            from cody_tui.views import write_thread
+
+            write_thread(detail, sys.stdout)
+            sys.stdout.flush()
+
+    with_client(settings_with(), act)
+
+
+@app.command("delete")
+def delete_thread(
+    thread: ThreadArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+) -> None:
+    """Delete a conversation and all its runs."""
+    doomed = thread_id(thread)
+    settings = settings_with()
+
+    async def title(client: Client) -> str:
+        return (await client.thread(doomed)).thread.title
+
+    # Asked between two loops: one that runs would swallow the interrupt of a reader who thinks.
+    if not yes:
+        named = shown(with_client(settings, title))
+        if not typer.confirm(f"Delete {named!r}?", err=True):
+            raise typer.Exit(1)
+    with_client(settings, lambda client: client.delete_thread(doomed))
+    typer.echo(f"deleted {doomed}", err=True)
