@@ -16,7 +16,6 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 from cody_core.errors import CodyError
-from cody_core.settings import UiSettings
 from textual import on, work
 from textual.app import App
 from textual.binding import Binding, BindingType
@@ -29,7 +28,7 @@ from cody_tui.themes import DARK, THEMES
 
 if TYPE_CHECKING:
     from cody_core.client import Client
-    from cody_core.settings import Settings
+    from cody_core.settings import Settings, UiSettings
 
 NAME: Final = "Cody"
 TITLE_LENGTH: Final = 60
@@ -72,7 +71,7 @@ class CodyApp(App[None]):
         """
         super().__init__()
         self.settings = settings
-        self.ui = settings.ui if settings is not None else UiSettings()
+        self.ui = settings.ui if settings is not None else _usual_ui()
         self._open_client = open_client
         self._chat = ChatScreen(choices=choices, thread_id=thread_id, notice=notice)
         self._leaving = asyncio.Event()
@@ -129,3 +128,9 @@ class CodyApp(App[None]):
     def _show_title(self, event: ThreadShown) -> None:
         title = one_line(event.title, TITLE_LENGTH) if event.title else ""
         self.title = f"{title} · {NAME}" if title else NAME
+
+
+def _usual_ui() -> UiSettings:
+    from cody_core.settings import UiSettings  # brings pydantic: not before the first paint
+
+    return UiSettings()
