@@ -32,3 +32,7 @@ fix:
 # Speed and memory, as ratios against a baseline in the same run
 bench *args:
     uv run python tests/benchmarks "$@"
+
+# Take the pictures in screenshots/ anew, from the demo
+screenshots:
+    uv run python tests/screenshots.py

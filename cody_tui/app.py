@@ -10,41 +10,65 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import PurePath
-from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from cody_core.errors import CodyError
 from textual import on, work
-from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.command import Provider
 from textual.worker import Worker, WorkerCancelled, WorkerFailed
 
+from cody_tui import collecting
+from cody_tui.keys import active, bound, remap, spelled
+from cody_tui.leaving import Left
+from cody_tui.looks import first_theme, theme_for_terminal, theme_problem
 from cody_tui.messages import Choices, ThreadShown
+from cody_tui.notify import Caller, Calls
 from cody_tui.screens.chat import ChatScreen
+from cody_tui.terminal import TerminalApp
 from cody_tui.text import one_line
-from cody_tui.themes import DARK, THEMES
+from cody_tui.themes import THEMES
+from cody_tui.widgets.approval import Approval
+from cody_tui.widgets.prompt import Prompt
 
 if TYPE_CHECKING:
     from cody_core.client import Client
     from cody_core.settings import Settings, UiSettings
 
+    from cody_tui.dialogs.first_run import FirstRun
+
 NAME: Final = "Cody"
 TITLE_LENGTH: Final = 60
+PATIENCE: Final = 3.0
+"""Seconds in which quitting again means it."""
 NEEDED_LATER: Final = ("cody_tui.follow", "cody_tui.widgets.run", "cody_tui.widgets.stream")
 """Modules that bring the core's schema and the Markdown parser: too slow for the first paint."""
 
 OpenClient: TypeAlias = "Callable[[], AbstractAsyncContextManager[Client]]"
 
 
-class CodyApp(App[None]):
+def _commands() -> type[Provider]:
+    from cody_tui.dialogs.commands import Commands
+
+    return Commands
+
+
+class CodyApp(TerminalApp):
     """Cody in a terminal."""
 
     TITLE = NAME
-    CSS_PATH: ClassVar[list[str | PurePath]] = ["app.tcss", "screens/chat.tcss"]
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_commands}
+    CSS_PATH: ClassVar[list[str | PurePath]] = ["app.tcss", "calm.tcss", "screens/chat.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", id="app.quit", tooltip="Quit Cody", priority=True),
+        Binding(
+            "ctrl+p", "command_palette", "Commands", id="app.palette",
+            tooltip="Find a command", show=False, priority=True,
+        ),
         Binding(
             "ctrl+c", "copy_or_warn", "Copy", id="app.copy", tooltip="Copy what is selected",
             show=False, system=True,
@@ -59,6 +83,7 @@ class CodyApp(App[None]):
         settings: Settings | None = None,
         thread_id: str | None = None,
         notice: str | None = None,
+        first_run: FirstRun | None = None,
     ) -> None:
         """Prepare the app.
 
@@ -67,28 +92,117 @@ class CodyApp(App[None]):
             choices: What prompts are sent with; or what the settings say.
             settings: How to look and behave, and where things are; or as by default.
             thread_id: The thread to continue; without it, a new one begins.
-            notice: Something to say before anything else.
+            notice: Something to say before anything else, or after a first run that set up nothing.
+            first_run: What can be set up before the client is opened, if the user is to be asked.
         """
-        super().__init__()
+        super().__init__(ansi_color=_without_colour())
         self.settings = settings
         self.ui = settings.ui if settings is not None else _usual_ui()
         self._open_client = open_client
-        self._chat = ChatScreen(choices=choices, thread_id=thread_id, notice=notice)
+        self.keymap = remap(
+            bound(self.BINDINGS, ChatScreen.BINDINGS, Prompt.BINDINGS, Approval.BINDINGS),
+            settings.bindings if settings is not None else {},
+        )
+        """The keys that the user has changed."""
+        said = [notice or "", theme_problem(self), *self.keymap.problems]
+        notice = "\n".join(part for part in said if part) or None
+        at_once = None if first_run is not None else notice
+        self._chat = ChatScreen(choices=choices, thread_id=thread_id, notice=at_once)
+        self._notice, self._first_run = notice, first_run
+        self._caller: Caller | None = None
+        self._thread_title = ""
+        self._warned = float("-inf")
         self._leaving = asyncio.Event()
         self._connection: Worker[None] | None = None
         for theme in THEMES:
             self.register_theme(theme)
-        self.theme = DARK.name
+        self.theme = first_theme(self)
+        self._typed = ""
+        if self.ui.screen_reader:
+            self.add_class("-spoken")
+        if self.ui.reduced_motion or self.ui.screen_reader:
+            self.animation_level = "none"
+
+    def run(self, **options: Any) -> Any:
+        """Run in the terminal, in colours that suit it."""
+        self.theme, self._typed = theme_for_terminal(self)
+        return super().run(**options)
 
     def get_default_screen(self) -> ChatScreen:
         """Return the one screen there is."""
         return self._chat
 
+    @property
+    def left(self) -> Left:
+        """What is on the screen, for the terminal to keep."""
+        chat = self._chat
+        return Left(self._thread_title or NAME, chat.thread_id, chat.runs)
+
+    @property
+    def restore_title(self) -> str:
+        """What gives the terminal its own title back once the app has ended."""
+        return self._caller.restore if self._caller is not None else ""
+
     def on_mount(self) -> None:
-        """Connect once the first frame is out."""
-        self.call_after_refresh(self._start)
+        """Connect once the first frame is out, or once it is settled whom to ask."""
+        self.set_keymap(dict(self.keymap.keys))
+        self._begin_calling()
+        if self._first_run is None:
+            self.call_after_refresh(self._start)
+        else:
+            from cody_tui.dialogs.first_run import FirstRunScreen
+
+            self.push_screen(FirstRunScreen(self._first_run), self._set_up)
+
+    def _begin_calling(self) -> None:
+        from cody_core.settings import environment
+
+        calls = Calls(self.ui.notify, environment())
+        self._caller = caller = Caller(calls, self.write_to_terminal, long_run=self.ui.long_run)
+        caller.begin()
+        self.watch(self, "title", caller.title_changed)
+        self.watch(self._chat.status, "state", self._state_changed, init=False)
+
+    def _state_changed(self, state: str) -> None:
+        runs = self._chat.runs
+        if self._caller is not None:
+            self._caller.state_changed(state, runs[-1].status if runs else None)
+
+    def bell(self) -> None:
+        """Call the user, as each question does: only one who looks elsewhere, and as is set."""
+        if self._caller is not None:
+            self._caller.ring()
+
+    def on_app_focus(self) -> None:
+        """The user looks."""
+        if self._caller is not None:
+            self._caller.focus_changed(True)
+
+    def on_app_blur(self) -> None:
+        """The user looks elsewhere."""
+        if self._caller is not None:
+            self._caller.focus_changed(False)
+
+    def lent(self) -> None:
+        """Give the terminal its own title back."""
+        self.write_to_terminal(self.restore_title)
+
+    def returned(self) -> None:
+        """Set the title again."""
+        if self._caller is not None:
+            self._caller.begin()
+
+    def _set_up(self, is_set_up: bool | None) -> None:
+        """Begin after the first run, which has settled whom to ask, or that the demo answers."""
+        if is_set_up and self._first_run is not None:
+            self.settings = self._first_run.settings
+        elif self._notice:
+            self._chat.transcript.notice(self._notice, "muted")
+        self._start()
 
     def _start(self) -> None:
+        if self._typed:
+            self._chat.prompt.insert(self._typed)
         self._connection = self._connect()
 
     @work(group="client")
@@ -97,37 +211,64 @@ class CodyApp(App[None]):
             await asyncio.to_thread(importlib.import_module, module)
         try:
             async with self._open_client() as client:
+                collecting.resume()
                 self._chat.connect(client)
                 await self._leaving.wait()
         except CodyError as error:
+            collecting.resume()
             if not self._leaving.is_set():
                 self._chat.disconnect(error)
 
     async def action_quit(self) -> None:
-        """Leave the client in order, then the terminal."""
+        """Leave the client in order, then the terminal; ask first if that stops an answer."""
+        if self._chat.is_live and time.monotonic() - self._warned > PATIENCE:
+            self._warned = time.monotonic()
+            self.notify(
+                f"The answer is not complete. {self._quit_key} again stops it and quits; "
+                "what came is kept.",
+                severity="warning", timeout=PATIENCE, markup=False,
+            )  # fmt: skip
+            return
         await self._leave()
         self.exit()
+
+    async def leave_by(self, number: int) -> None:
+        """Leave the client in order, then the terminal, without asking."""
+        await self._leave()
+        await super().leave_by(number)
 
     async def on_unmount(self) -> None:
         """Leave the client in order also when it was not the user who quit."""
         await self._leave()
 
     async def _leave(self) -> None:
+        await self._chat.leave()  # which may still need the client
         self._leaving.set()
         if self._connection is None:
             return
-        await self._chat.leave()
         with contextlib.suppress(WorkerCancelled, WorkerFailed):
             await self._connection.wait()
 
     def action_copy_or_warn(self) -> None:
         """Say why nothing was copied: no key that other programs stop with ends work here."""
-        self.notify("Nothing is selected. Ctrl+Q quits.", timeout=3, markup=False)
+        self.notify(f"Nothing is selected. {self._quit_key} quits.", timeout=3, markup=False)
+
+    @property
+    def _quit_key(self) -> str:
+        return spelled(active(self.screen).get("app.quit", "ctrl+q"))
 
     @on(ThreadShown)
     def _show_title(self, event: ThreadShown) -> None:
+        self._thread_title = event.title or ""
         title = one_line(event.title, TITLE_LENGTH) if event.title else ""
         self.title = f"{title} · {NAME}" if title else NAME
+
+
+def _without_colour() -> bool | None:
+    """Let the terminal's own colours be where none are wanted; otherwise the theme decides."""
+    from cody_core.settings import environment
+
+    return True if "NO_COLOR" in environment() else None
 
 
 def _usual_ui() -> UiSettings:

@@ -12,7 +12,7 @@ import typer
 from cody_core import __version__
 from cody_core.errors import CodyError
 
-from cody_tui import streams
+from cody_tui import collecting, streams
 from cody_tui.commands import approvals, threads
 from cody_tui.commands.chat import chat
 from cody_tui.commands.invocation import (
@@ -20,16 +20,19 @@ from cody_tui.commands.invocation import (
     ContinueOption,
     ModelOption,
     PolicyOption,
+    ServerOption,
     ThreadOption,
+    TokenOption,
     complain,
     latest_thread,
     open_client,
     refuse_both,
     settings_with,
-    thread_id,
     usage,
     with_client,
 )
+from cody_tui.commands.opening import CommandsOrThread, thread_named
+from cody_tui.commands.serve import serve
 
 if TYPE_CHECKING:
     from cody_core.settings import Settings
@@ -41,6 +44,7 @@ NO_KEY = (
 
 app = typer.Typer(
     name="cody",
+    cls=CommandsOrThread,
     help="Talk to language models without leaving the terminal.",
     no_args_is_help=False,
     pretty_exceptions_enable=False,
@@ -48,6 +52,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(chat)
+app.command()(serve)
 app.add_typer(threads.app)
 app.add_typer(approvals.app)
 
@@ -81,6 +86,8 @@ def interactive(
     thread: ThreadOption = None,
     policy: PolicyOption = None,
     agent: AgentOption = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version")
     ] = False,
@@ -91,32 +98,41 @@ def interactive(
     refuse_both(continue_, thread)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         usage("cody needs a terminal; in a pipe, use: cody chat 'prompt'")
+    collecting.pause()
     from cody_tui.app import CodyApp
+    from cody_tui.commands.first_run import KeptFirstRun
+    from cody_tui.leaving import run_app
     from cody_tui.messages import Choices
 
-    settings = settings_with(model=model, policy=policy)
+    settings = settings_with(model=model, policy=policy, server=server, token=token)
     streams.log_to_file(settings.home)
-    shown_thread = None if thread is None else thread_id(thread)
+    shown_thread = None if thread is None else thread_named(settings, thread)
     if continue_:
         shown_thread = with_client(settings, latest_thread)
     choices = Choices(
         model=model or None, agent=agent or None, policy=settings.policy if policy else None
     )
-    CodyApp(
-        lambda: open_client(settings),
+    notice = notice_for(settings, agent)
+    first_run = KeptFirstRun(settings, lambda: settings_with(model=model, policy=policy))
+    tui = CodyApp(
+        lambda: open_client(first_run.settings),
         choices=choices,
         settings=settings,
         thread_id=shown_thread,
-        notice=notice_for(settings, agent),
-    ).run()
+        notice=notice,
+        first_run=first_run if notice and not settings.secrets else None,
+    )
+    sys.exit(run_app(tui, settings.home / streams.LOG_FILE))
 
 
 def notice_for(settings: Settings, agent: str | None) -> str | None:
     """Say that it is the demo that answers, where neither the settings nor the agent name a model.
 
-    An agent that does not exist is an error of the first prompt.
+    An agent that does not exist is an error of the first prompt. A server has its own settings.
     """
     from cody_core.settings import DEFAULT_AGENT
 
+    if settings.server is not None:
+        return None
     chosen = settings.agent(agent or DEFAULT_AGENT)
     return None if settings.has_model or chosen is None or chosen.model else NO_KEY

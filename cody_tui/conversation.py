@@ -3,6 +3,10 @@
 No widget in here. ``converse`` is run by one worker as long as the thread is on the screen; leaving
 it leaves a live run alone, which ends and is saved without anybody looking.
 
+The same thread may be open elsewhere. While nothing is going on here, a look at the list of threads
+tells whether it has changed; a run begun elsewhere is followed like one of ours, or, where the two
+processes share no log, read from the store as it grows.
+
 What needs the core's schema is imported where it is used: that is after the first paint.
 """
 
@@ -12,16 +16,22 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from cody_core.errors import ApprovalResolvedBefore, CodyError
+from cody_core.errors import ApprovalResolvedBefore, CodyError, InvalidRequest
 
 from cody_tui.messages import Choices, Snapshot
 
 if TYPE_CHECKING:
     from cody_core.client import Client
     from cody_core.schema.events import ApprovalRequested, Decision
+    from cody_core.schema.response import Response
     from cody_core.schema.threads import ThreadDetail
+
+NEWS_SECONDS: Final = 1.0
+"""How often somebody else's part in the thread is looked for; a store is written as often."""
+NEWEST: Final = 8
+"""How many of the threads that changed last are looked at: a thread that changed is among them."""
 
 
 class Listener(Protocol):
@@ -29,6 +39,13 @@ class Listener(Protocol):
 
     def thread_loaded(self, detail: ThreadDetail) -> None:
         """The thread that is continued has been read."""
+
+    def thread_renamed(self, title: str) -> None:
+        """The thread has another title than it was loaded with."""
+
+    def mentions_of(self, prompt: str) -> Sequence[str]:
+        """Return the paths of files that are to go along with a prompt."""
+        ...
 
     def snapshot_came(self, snapshot: Snapshot) -> None:
         """The live run has come further."""
@@ -59,6 +76,10 @@ class Conversation:
         self._is_live = False
         self._asked: tuple[ApprovalRequested, ...] = ()
         self._answered: set[str] = set()
+        self._turn_id: str | None = None
+        self._seen: dict[str, int] = {}
+        self._seen_at = 0
+        self._left: set[str] = set()
 
     @property
     def is_live(self) -> bool:
@@ -77,8 +98,12 @@ class Conversation:
             return ()
         return tuple(q for q in self._asked if q.approval_id not in self._answered)
 
-    def send(self, prompt: str) -> None:
-        """Let a prompt wait for its turn, which may be now."""
+    def send(self, prompt: str, *, turn_id: str | None = None) -> None:
+        """Let a prompt wait for its turn, which may be now.
+
+        With ``turn_id`` it is that turn answered anew; nothing else may wait then.
+        """
+        self._turn_id = turn_id
         self._queue.append(prompt)
         self._wake.set()
         self._listener.conversation_changed()
@@ -89,14 +114,21 @@ class Conversation:
         self._queue.clear()
         return prompts
 
+    def take_last(self) -> str | None:
+        """Return the prompt that was sent last of those that wait; it waits no more."""
+        if not self._queue:
+            return None
+        prompt = self._queue.pop()
+        self._listener.conversation_changed()
+        return prompt
+
     async def converse(self, client: Client) -> None:
         """Read the thread if there is one, then answer prompts until cancelled."""
         self._client = client
         try:
             await self._load(client)
             while True:
-                await self._wake.wait()
-                self._wake.clear()
+                await self._wait(client)
                 while self._queue:
                     await self._answer(client, self._queue.popleft())
         finally:
@@ -136,24 +168,66 @@ class Conversation:
             self.thread_id = None
             self._listener.conversation_failed(error, ())
             return
+        self._seen_at = detail.thread.updated_at
+        self._seen = {run.id: run.updated_at for run in detail.runs}
         self._listener.thread_loaded(detail)
         for run in detail.runs:
             if not run.is_terminal:
                 await self._watch(client, run.id)
 
+    async def _wait(self, client: Client) -> None:
+        """Wait for a prompt, and show what others do in the thread meanwhile."""
+        while True:
+            try:
+                async with asyncio.timeout(NEWS_SECONDS):
+                    await self._wake.wait()
+            except TimeoutError:
+                await self._look(client)
+            else:
+                self._wake.clear()
+                return
+
+    async def _look(self, client: Client) -> None:
+        """Show what has come to the thread from elsewhere; a client that fails is asked again."""
+        if self.thread_id is None:
+            return
+        try:
+            newest = (await client.threads(limit=NEWEST)).threads
+            mine = next((thread for thread in newest if thread.id == self.thread_id), None)
+            if mine is None or mine.updated_at <= self._seen_at:
+                return
+            detail = await client.thread(mine.id)
+        except CodyError:
+            return
+        self._seen_at = max(mine.updated_at, detail.thread.updated_at)
+        self._listener.thread_renamed(detail.thread.title)
+        for run in detail.runs:
+            if not run.is_terminal and run.id not in self._left:
+                await self._watch(client, run.id)
+            elif self._seen.get(run.id) != run.updated_at:
+                self._show(Snapshot(run))
+
     async def _answer(self, client: Client, prompt: str) -> None:
         from cody_core.schema.requests import SubmitRequest
 
         self.sending = prompt
+        turn_id, self._turn_id = self._turn_id, None
         self._begin()
         choices = self._choices
+        try:
+            whole = await self._whole(client, prompt)
+        except CodyError as error:
+            self._end()
+            self._listener.conversation_failed(error, [prompt, *self.take_waiting()])
+            return
         request = SubmitRequest(
-            prompt=prompt,
+            prompt=whole,
             model=choices.model,
             agent_id=choices.agent,
             policy=choices.policy,
             reasoning_effort=choices.reasoning_effort,
             thread_id=self.thread_id,
+            turn_id=turn_id,
         )
         try:
             submitted = await client.submit(request)
@@ -164,6 +238,24 @@ class Conversation:
         self.thread_id = submitted.thread_id
         await self._watch(client, submitted.run_id)
 
+    async def _whole(self, client: Client, prompt: str) -> str:
+        """Return a prompt with the files it names; what cannot be attached is said.
+
+        Raises:
+            InvalidRequest: it is longer than any prompt can be.
+        """
+        from cody_core.schema.requests import MAX_PROMPT_CHARACTERS
+
+        from cody_tui.attachments import attach
+
+        whole, problems = await attach(client, prompt, self._listener.mentions_of(prompt))
+        for problem in problems:
+            self._listener.conversation_failed(problem, ())
+        if len(whole) > MAX_PROMPT_CHARACTERS:
+            msg = f"the prompt has {len(whole):,} characters; {MAX_PROMPT_CHARACTERS:,} can be sent"
+            raise InvalidRequest(msg)
+        return whole
+
     async def _watch(self, client: Client, run_id: str) -> None:
         from cody_tui.follow import follow
 
@@ -172,22 +264,37 @@ class Conversation:
         try:
             if self.is_stopping:
                 await self._cancel(client, run_id)
-            await follow(client, run_id, self._show)
+            response = await follow(client, run_id, self._show)
+            if response is not None and not response.is_terminal:
+                await self._watch_stored(client, response)
         except CodyError as error:
             self._listener.conversation_failed(error, ())
         finally:
             self._end()
+
+    async def _watch_stored(self, client: Client, response: Response) -> None:
+        """Show a run of another process as the store has it, until it ends or we leave it."""
+        while not response.is_terminal and response.id not in self._left:
+            await asyncio.sleep(NEWS_SECONDS)
+            before, response = response, await client.run(response.id)
+            if response != before:
+                last = [] if response.is_terminal else response.output_items[-1:]
+                self._show(Snapshot(response, frozenset(item.id for item in last)))
 
     async def _cancel(self, client: Client, run_id: str) -> None:
         try:
             await client.cancel(run_id)
         except CodyError as error:
             self.is_stopping = False
+            self._left.add(run_id)
             self._listener.conversation_failed(error, ())
 
     def _show(self, snapshot: Snapshot) -> None:
         self.sending = None
         self._asked = snapshot.approvals
+        run = snapshot.response
+        self._seen[run.id] = run.updated_at
+        self._seen_at = max(self._seen_at, run.updated_at)
         self._listener.snapshot_came(snapshot)
 
     def _begin(self) -> None:

@@ -6,7 +6,10 @@ import os
 import sys
 from io import TextIOWrapper
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
+
+LOG_FILE: Final = "cody.log"
+"""The name of the log, in the data directory."""
 
 
 def repair() -> None:
@@ -40,7 +43,7 @@ def log_to_file(directory: Path) -> None:
     except OSError:
         return  # the runtime needs the same directory, and says what to do
     handler = RotatingFileHandler(
-        directory / "cody.log", maxBytes=5_000_000, backupCount=1, delay=True
+        directory / LOG_FILE, maxBytes=5_000_000, backupCount=1, delay=True
     )
     line = "%(asctime)s %(process)d %(levelname)s %(name)s %(message)s"
     handler.setFormatter(logging.Formatter(line))

@@ -1,11 +1,11 @@
-"""The colours of Cody: one dark theme, one light one, both quiet.
+"""The colours of Cody: one dark theme, one light one, both quiet, and two for hard conditions.
 
 The only place where a colour is written down. Everything else names a theme variable.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from textual.theme import Theme
 
@@ -53,4 +53,89 @@ LIGHT: Final = Theme(
     },
 )
 
-THEMES: Final = (DARK, LIGHT)
+ANSI: Final = Theme(
+    name="cody-ansi",
+    ansi=True,
+    primary="ansi_blue",
+    secondary="ansi_magenta",
+    accent="ansi_cyan",
+    foreground="ansi_default",
+    background="ansi_default",
+    surface="ansi_default",
+    panel="ansi_default",
+    boost="ansi_default",
+    success="ansi_green",
+    warning="ansi_yellow",
+    error="ansi_red",
+    variables={
+        "ansi-background": "ansi_default",
+        "ansi-foreground": "ansi_default",
+        "border": "ansi_blue",
+        "border-blurred": "ansi_default",
+        "block-cursor-foreground": "ansi_white",
+        "block-cursor-background": "ansi_blue",
+        "block-cursor-text-style": "bold",
+        "block-cursor-blurred-foreground": "ansi_white",
+        "block-cursor-blurred-background": "ansi_blue",
+        "block-cursor-blurred-text-style": "bold",
+        "input-cursor-background": "ansi_default",
+        "input-cursor-foreground": "ansi_default",
+        "input-cursor-text-style": "reverse",
+        "input-selection-background": "ansi_blue",
+        "input-selection-foreground": "ansi_white",
+        "screen-selection-background": "ansi_blue",
+        "screen-selection-foreground": "ansi_white",
+    },
+)
+"""The terminal's own sixteen colours, whatever they are."""
+
+CONTRAST: Final = Theme(
+    name="cody-contrast",
+    primary="#7cc4ff",
+    secondary="#e2b6ff",
+    accent="#ffc86b",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#161616",
+    panel="#303030",
+    success="#7dff7d",
+    warning="#ffe45c",
+    error="#ff8f8f",
+    dark=True,
+    variables={
+        "border": "#ffffff",
+        "border-blurred": "#9a9a9a",
+        "text-muted": "#e0e0e0",
+        "text-disabled": "#c0c0c0",
+        "input-selection-background": "#7cc4ff 45%",
+        "screen-selection-background": "#ffe45c",
+        "screen-selection-foreground": "#000000",
+    },
+)
+
+THEMES: Final = (DARK, LIGHT, ANSI, CONTRAST)
+BUILT_IN: Final = (
+    "nord", "gruvbox", "tokyo-night", "catppuccin-mocha", "rose-pine", "flexoki", "atom-one-dark",
+    "catppuccin-latte", "rose-pine-dawn", "atom-one-light",
+)  # fmt: skip
+"""Themes that Textual brings and that look right here."""
+NAMES: Final = (*(theme.name for theme in THEMES), *BUILT_IN)
+"""The themes there are to choose, in that order."""
+AUTO: Final = "auto"
+
+Ground: TypeAlias = Literal["dark", "light"]
+
+
+def choose(wanted: str, remembered: str | None, *, few_colours: bool, ground: Ground | None) -> str:
+    """Return the theme to begin with.
+
+    What ``config.toml`` says counts before what was chosen once. A terminal of few colours, or of
+    none, keeps its own: others would be rounded to what nobody can read.
+    """
+    if wanted in NAMES:
+        return wanted
+    if few_colours:
+        return ANSI.name
+    if remembered in NAMES:
+        return str(remembered)
+    return LIGHT.name if ground == "light" else DARK.name

@@ -34,18 +34,13 @@ from cody_core.schema.items import (
 from cody_core.schema.response import Response
 from cody_core.schema.threads import Thread, ThreadDetail
 
+from cody_tui.endings import NOTES
 from cody_tui.text import one_line, printable
 
 CALL_WIDTH = 100
 """Characters of a call or its output that are shown on one line."""
 SCRIPT_LINES = 24
 """Lines of a script that are shown."""
-NOTES = {
-    "length": "the answer was cut off: it reached the most tokens it may have",
-    "content_filter": "the provider's content filter stopped the answer",
-    "max_iterations": "stopped: the run asked the model as often as max_iterations allows",
-}
-"""What a reader must know of an answer that is complete, but not whole."""
 
 
 class View(Protocol):
@@ -224,10 +219,6 @@ class PlainText:
         """Flush."""
         self._out.flush()
 
-    def restart(self) -> None:
-        """Forget the messages before: the next one is not set off from them."""
-        self._messages = 0
-
     def end(self) -> None:
         """End the line."""
         if self._last:
@@ -322,24 +313,32 @@ def thread_line(thread: Thread) -> str:
 
 def write_thread(detail: ThreadDetail, out: IO[str]) -> None:
     """Write a whole thread as text: prompts behind ``>``, answers as they are."""
-    text = PlainText(out)
     activity = Activity(out, colour=False)
     out.write(f"{printable(detail.thread.title)}\n")
     for response in detail.runs:
-        for item in response.input_items:
-            if isinstance(item, Message):
-                quoted = printable(item.content).strip().replace("\n", "\n> ")
-                out.write(f"\n> {quoted}\n\n")
-        for item in response.output_items:
-            _write_item(item, text, activity)
-        if response.error is not None:
-            activity.note(response.error.message)
-        elif response.status != "complete":
-            activity.note(f"{response.status}: the answer is not whole")
-        text.restart()
+        write_prompts(response, out)
+        write_answer(response, PlainText(out), activity)
 
 
-def _write_item(item: Item, text: PlainText, activity: Activity) -> None:
+def write_prompts(response: Response, out: IO[str]) -> None:
+    """Write what a run answers, behind ``>``."""
+    for item in response.input_items:
+        if isinstance(item, Message):
+            quoted = printable(item.content).strip().replace("\n", "\n> ")
+            out.write(f"\n> {quoted}\n\n")
+
+
+def write_answer(response: Response, text: TextSink, activity: Activity) -> None:
+    """Write what a run brought forth, and why that is not all where it is not."""
+    for item in response.output_items:
+        _write_item(item, text, activity)
+    if response.error is not None:
+        activity.note(response.error.message)
+    elif response.status != "complete":
+        activity.note(f"{response.status}: the answer is not whole")
+
+
+def _write_item(item: Item, text: TextSink, activity: Activity) -> None:
     shown = _shown(item)
     match shown:
         case Message(content=content):

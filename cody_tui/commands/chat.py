@@ -15,7 +15,9 @@ from cody_tui.commands.invocation import (
     ContinueOption,
     ModelOption,
     PolicyOption,
+    ServerOption,
     ThreadOption,
+    TokenOption,
     complain,
     latest_thread,
     refuse_both,
@@ -52,6 +54,8 @@ def chat(
     ] = False,
     policy: PolicyOption = None,
     agent: AgentOption = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="let every tool run: --policy full-auto")
     ] = False,
@@ -62,7 +66,7 @@ def chat(
     if yes and policy is not None:
         usage("--yes and --policy exclude each other")
     policy = "full-auto" if yes else policy
-    settings = settings_with(model=model, policy=policy)
+    settings = settings_with(model=model, policy=policy, server=server, token=token)
     streams.log_to_file(settings.home)
     request = _request(
         text,

@@ -48,6 +48,14 @@ AgentOption = Annotated[
     str | None,
     typer.Option("--agent", "-a", metavar="NAME", help="an agent of config.toml; or default"),
 ]
+ServerOption = Annotated[
+    str | None,
+    typer.Option("--server", metavar="URL", help="work on this cody serve; or CODY_SERVER"),
+]
+TokenOption = Annotated[
+    str | None,
+    typer.Option("--token", metavar="TOKEN", help="the token it asks for; better CODY_TOKEN"),
+]
 
 
 def settings_with(**flags: object) -> Settings:
@@ -59,16 +67,24 @@ def settings_with(**flags: object) -> Settings:
 
 @asynccontextmanager
 async def open_client(settings: Settings) -> AsyncIterator[Client]:
-    """Open the runtime; importing it in a thread leaves the screen alive."""
+    """Open the core, here or on a server; importing it in a thread leaves the screen alive."""
     import asyncio
 
-    runtime = await asyncio.to_thread(importlib.import_module, "cody_core.runtime")
-    async with runtime.open_runtime(settings) as client:
+    async def imported(module: str) -> Any:
+        return await asyncio.to_thread(importlib.import_module, module)
+
+    if settings.server is None:
+        opened = (await imported("cody_core.runtime")).open_runtime(settings)
+    else:
+        token = settings.token.get_secret_value() if settings.token is not None else None
+        remote = await imported("cody_core.remote")
+        opened = remote.open_remote(settings.server, token=token)
+    async with opened as client:
         yield client
 
 
 def with_client(settings: Settings, act: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
-    """Open the runtime, do something with it, and close it."""
+    """Open the core, do something with it, and close it."""
     import asyncio
 
     async def run() -> T:

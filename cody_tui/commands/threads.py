@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cody_tui.commands.invocation import settings_with, shown, thread_id, with_client
+from cody_tui.commands.invocation import settings_with, shown, thread_id, usage, with_client
 
 if TYPE_CHECKING:
     from cody_core.client import Client
 
 app = typer.Typer(
     name="threads",
-    help="List, show and delete conversations.",
+    help="List, show, export and delete conversations.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -80,3 +81,32 @@ def delete_thread(
             raise typer.Exit(1)
     with_client(settings, lambda client: client.delete_thread(doomed))
     typer.echo(f"deleted {doomed}", err=True)
+
+
+@app.command("export")
+def export_thread(
+    thread: ThreadArgument,
+    format_: Annotated[
+        str | None, typer.Option("--format", "-f", metavar="FORMAT", help="md, json or html")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="PATH", help="a new file, or where to make one"),
+    ] = None,
+) -> None:
+    """Write a conversation as a document."""
+
+    async def act(client: Client) -> None:
+        from cody_tui.export import FORMATS, ending_of, save
+
+        ending = format_ or (ending_of(str(out)) if out else None) or "md"
+        if ending not in FORMATS:
+            usage(f"there is no format {shown(ending)!r}: it is md, json or html")
+        detail = await client.thread(thread_id(thread))
+        if out is None:
+            sys.stdout.write(FORMATS[ending](detail))
+            sys.stdout.flush()
+        else:
+            typer.echo(f"written to {save(detail, out, ending)}", err=True)
+
+    with_client(settings_with(), act)

@@ -6,7 +6,7 @@ opens only when it opens it: nothing here may stand before the first paint.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from cody_tui.actions import Action, Handler
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cody_core.client import Client
     from cody_core.schema.response import Response
     from textual.app import App
+    from textual.widget import AwaitMount, Widget
 
     from cody_tui.messages import Choices
     from cody_tui.widgets.prompt import Prompt
@@ -28,6 +29,11 @@ class Stage(Protocol):
     @property
     def app(self) -> App[Any]:
         """The app: its screens, clipboard and theme."""
+        ...
+
+    @property
+    def actions(self) -> Sequence[Action]:
+        """Everything that can be done here, in the order of the help."""
         ...
 
     @property
@@ -74,12 +80,31 @@ class Stage(Protocol):
         """Show another thread, or begin one; a live answer goes on unseen."""
         ...
 
-    def send(self, prompt: str) -> None:
-        """Send a prompt to the thread on the screen, after those that wait."""
+    def send(self, prompt: str, *, turn_id: str | None = None) -> None:
+        """Send a prompt to the thread on the screen, after those that wait.
+
+        With ``turn_id`` that turn is answered anew; nothing may be live or wait then.
+        """
+        ...
+
+    def take_waiting(self) -> Sequence[str]:
+        """Take back the prompts that wait, oldest first; they wait no more."""
         ...
 
     async def stop(self) -> None:
         """Stop the live answer; what has been streamed stays."""
+        ...
+
+    def send_instead(self, send: Callable[[str], Awaitable[None]] | None) -> None:
+        """Let the next prompt from the field be sent by ``send``; another thread ends that."""
+        ...
+
+    def before_leaving(self, act: Callable[[], Awaitable[None]]) -> None:
+        """Have something done before the client is closed."""
+        ...
+
+    def mount(self, *widgets: Widget) -> AwaitMount:
+        """Put widgets on the screen."""
         ...
 
     def say(

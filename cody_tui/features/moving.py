@@ -34,10 +34,15 @@ class Moving:
         """What does each of the actions."""
         transcript = self._stage.transcript
         return {
-            "chat.abort": lambda _: self._stage.stop(),
+            "chat.abort": lambda _: self._leave_or_stop(),
             "chat.new": lambda _: self._stage.open_thread(None),
             "chat.page_up": lambda _: transcript.scroll_pages(-1),
             "chat.page_down": lambda _: transcript.scroll_pages(1),
             "chat.start": lambda _: transcript.show_start(),
             "chat.end": lambda _: transcript.show_end(),
         }
+
+    async def _leave_or_stop(self) -> None:
+        """Take the item cursor away if there is one; else stop."""
+        if not self._stage.transcript.leave_item():
+            await self._stage.stop()

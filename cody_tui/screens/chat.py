@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 from cody_core.errors import CodyError
@@ -17,20 +17,34 @@ from textual.worker import WorkerCancelled, WorkerFailed
 from cody_tui.actions import Action, Handler, bindings
 from cody_tui.conversation import Conversation
 from cody_tui.features import Feature
+from cody_tui.features.branches import Branches
+from cody_tui.features.choosing import Choosing
+from cody_tui.features.exporting import Exporting
+from cody_tui.features.finding import Finding
+from cody_tui.features.leaving import Leaving
 from cody_tui.features.moving import Moving
+from cody_tui.features.reading import Reading
+from cody_tui.features.seeking import Seeking
+from cody_tui.features.threads import Threads
+from cody_tui.features.writing import Writing
 from cody_tui.messages import Choices, Snapshot, ThreadShown
+from cody_tui.standing import model_of, policy_of, settings_of, share_of
 from cody_tui.widgets.approval import Approval
+from cody_tui.widgets.mentions import without_attachments
 from cody_tui.widgets.prompt import Prompt
 from cody_tui.widgets.status import State, Status
 from cody_tui.widgets.transcript import Transcript
 
 if TYPE_CHECKING:
     from cody_core.client import Client
+    from cody_core.schema.models import ModelInfo
     from cody_core.schema.response import Response
     from cody_core.schema.threads import ThreadDetail
 
 
-FEATURES: Final[tuple[type[Feature], ...]] = (Moving,)
+FEATURES: Final[tuple[type[Feature], ...]] = (
+    Writing,
+    Moving, Reading, Threads, Branches, Seeking, Exporting, Choosing, Finding, Leaving)
 """What can be done here, in the order of the help."""
 ACTIONS: Final[tuple[Action, ...]] = tuple(
     action for feature in FEATURES for action in feature.ACTIONS
@@ -68,11 +82,20 @@ class ChatScreen(Screen[None]):
         self._conversation = Conversation(self, choices=self._choices, thread_id=thread_id)
         self._latest: Response | None = None
         self._runs: dict[str, Response] = {}
+        self._mentions: dict[str, Sequence[str]] = {}
+        self._models: Sequence[ModelInfo] = ()
+        self._farewells: list[Callable[[], Awaitable[None]]] = []
+        self._send_instead: Callable[[str], Awaitable[None]] | None = None
         self._handlers: dict[str, Handler] = {}
         for feature in FEATURES:
             self._handlers.update(feature(self).handlers)
 
     # What features use
+
+    @property
+    def actions(self) -> Sequence[Action]:
+        """Everything that can be done here, in the order of the help."""
+        return ACTIONS
 
     @property
     def client(self) -> Client | None:
@@ -116,23 +139,39 @@ class ChatScreen(Screen[None]):
 
     def open_thread(self, thread_id: str | None) -> None:
         """Show another thread; a live answer goes on unseen, and prompts that wait come back."""
-        unsent = self._conversation.take_waiting()
+        if unsent := self._conversation.take_waiting():
+            self.say(f"{len(unsent)} waiting; they stay in the prompt of their thread")
+        self._prompt.turn_to(thread_id, unsent)
         self._conversation = Conversation(self, choices=self._choices, thread_id=thread_id)
         self._latest = None
+        self._send_instead = None
         self._runs.clear()
         self._transcript.clear()
         self._status.usage = None
-        if unsent:
-            self._prompt.restore("\n\n".join(unsent))
+        self.choices_changed()
         if self._client is not None:
             self._converse(self._client)
         self.conversation_changed()
         self.post_message(ThreadShown(None))
 
-    def send(self, prompt: str) -> None:
-        """Send a prompt, after those that wait."""
+    def send(self, prompt: str, *, turn_id: str | None = None) -> None:
+        """Send a prompt, after those that wait; with ``turn_id``, answer that turn anew."""
         self._transcript.show_end()
-        self._conversation.send(prompt)
+        self._conversation.send(prompt, turn_id=turn_id)
+
+    def send_instead(self, send: Callable[[str], Awaitable[None]] | None) -> None:
+        """Let the next prompt from the field be sent by ``send``."""
+        self._send_instead = send
+
+    def before_leaving(self, act: Callable[[], Awaitable[None]]) -> None:
+        """Have something done before the client is closed."""
+        self._farewells.append(act)
+
+    def take_waiting(self) -> Sequence[str]:
+        """Take back the prompts that wait; they wait no more."""
+        waiting = self._conversation.take_waiting()
+        self.conversation_changed()
+        return waiting
 
     async def stop(self) -> None:
         """Stop the live answer; what has been streamed stays."""
@@ -146,7 +185,12 @@ class ChatScreen(Screen[None]):
 
     def choices_changed(self) -> None:
         """Bring what shows the choices up to date."""
-        self._status.model = self._choices.model or self._status.model
+        settings, choices = settings_of(self.app), self._choices
+        model = model_of(settings, choices, self.runs, self._models)
+        self._status.model = model.partition("/")[2] or model
+        self._status.policy = policy_of(settings, choices)
+        self._status.agent = choices.agent or ""
+        self._status.share = share_of(self.runs, self._models, model)
 
     async def do(self, action_id: str, argument: str = "") -> None:
         """Do one of ``ACTIONS``."""
@@ -167,7 +211,10 @@ class ChatScreen(Screen[None]):
     def on_mount(self) -> None:
         """Say what there is to say before anything is connected."""
         self._clock = self.set_interval(1, self._tick, pause=True)
-        self._status.model = self._choices.model or ""
+        settings = settings_of(self.app)
+        self._prompt.commands = ACTIONS
+        self._prompt.settle(settings.home if settings is not None else None, self.thread_id)
+        self.choices_changed()
         if self._notice:
             self._transcript.notice(self._notice, "muted")
 
@@ -181,7 +228,15 @@ class ChatScreen(Screen[None]):
         """Begin to converse: what has been typed meanwhile is sent."""
         self._client = client
         self._converse(client)
+        self._learn_models(client)
         self.conversation_changed()
+
+    @work(group="models", exclusive=True)
+    async def _learn_models(self, client: Client) -> None:
+        # What is wrong with the settings is said by the first prompt.
+        with contextlib.suppress(CodyError):
+            self._models = (await client.models()).models
+            self.choices_changed()
 
     def disconnect(self, error: CodyError) -> None:
         """Say that there is nobody to converse with; what has been typed can be typed again."""
@@ -191,8 +246,10 @@ class ChatScreen(Screen[None]):
 
     async def leave(self) -> None:
         """Stop following; the client can be closed afterwards."""
+        while self._farewells:
+            await self._farewells.pop()()
         self._client = None
-        for group in ("conversation", "answers"):
+        for group in ("conversation", "answers", "models"):
             for worker in self.workers.cancel_group(self, group):
                 with contextlib.suppress(WorkerCancelled, WorkerFailed):
                     await worker.wait()
@@ -200,12 +257,33 @@ class ChatScreen(Screen[None]):
     # What the user does
 
     @on(Prompt.Sent)
-    def _send(self, event: Prompt.Sent) -> None:
+    async def _send(self, event: Prompt.Sent) -> None:
         event.stop()
         if self._is_offline:
             self._prompt.restore(event.text)
             return
-        self.send(event.text)
+        self._mentions[event.text] = event.mentions
+        send, self._send_instead = self._send_instead, None
+        if send is not None:
+            await send(event.text)
+        else:
+            self.send(event.text)
+
+    @on(Prompt.Commanded)
+    async def _do(self, event: Prompt.Commanded) -> None:
+        event.stop()
+        await self.do(event.action_id, event.argument)
+
+    @on(Prompt.Recalled)
+    def _take_back(self, event: Prompt.Recalled) -> None:
+        event.stop()
+        if (prompt := self._conversation.take_last()) is not None:
+            self._prompt.take_back(prompt)
+
+    @on(Transcript.RetryAsked)
+    async def _retry(self, event: Transcript.RetryAsked) -> None:
+        event.stop()
+        await self.do("prompt.retry")
 
     @on(Approval.Answered)
     def _decide(self, event: Approval.Answered) -> None:
@@ -247,6 +325,14 @@ class ChatScreen(Screen[None]):
             self._take(detail.runs[-1])
         self.post_message(ThreadShown(detail.thread.title))
 
+    def mentions_of(self, prompt: str) -> Sequence[str]:
+        """Return the files that a prompt of ours names."""
+        return self._mentions.pop(prompt, ())
+
+    def thread_renamed(self, title: str) -> None:
+        """Show the title."""
+        self.post_message(ThreadShown(title))
+
     def snapshot_came(self, snapshot: Snapshot) -> None:
         """Show how far the live run has come."""
         is_first = self._latest is None
@@ -263,6 +349,8 @@ class ChatScreen(Screen[None]):
         """Bring prompts that wait and the status line up to date."""
         conversation = self._conversation
         self._transcript.queue(conversation.sending, conversation.waiting)
+        self._prompt.waiting = len(conversation.waiting)
+        self._prompt.belongs_to(conversation.thread_id)
         self._ask()
         if conversation.is_live:
             self._clock.resume()
@@ -287,8 +375,8 @@ class ChatScreen(Screen[None]):
     def _take(self, response: Response) -> None:
         self._runs[response.id] = response
         self._latest = response
-        self._status.model = response.model_id
         self._status.usage = response.usage or self._status.usage
+        self.choices_changed()
 
     def _tick(self) -> None:
         self._transcript.tick()
@@ -313,4 +401,6 @@ class ChatScreen(Screen[None]):
 
 
 def _prompts(run: Response) -> list[str]:
-    return [item.content for item in run.input_items if item.type == "message"]
+    return [
+        without_attachments(item.content) for item in run.input_items if item.type == "message"
+    ]

@@ -19,7 +19,9 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
 
+from cody_tui import keys
 from cody_tui.text import one_line, printable, unmistakable
+from cody_tui.widgets import diff
 
 if TYPE_CHECKING:
     from cody_core.schema.events import ApprovalRequested, Decision
@@ -32,9 +34,24 @@ SUMMARY_LENGTH: Final = 400
 SHORT: Final = 50
 """Characters of a summary that fit beside everything else on its line."""
 
-_KEYS: Final = "y approve  s session  a always  n deny  d deny with a reason  Esc stop"
-_ELSEWHERE: Final = "Click here, or Shift+Tab from the prompt, to answer"
-_SIGNS: Final = {"+": "$success", "-": "$error", "@": "$text-muted"}
+_ANSWERS: Final = (
+    ("approval.approve", "approve"),
+    ("approval.session", "session"),
+    ("approval.always", "always"),
+    ("approval.deny", "deny"),
+    ("approval.reason", "deny with a reason"),
+    ("chat.abort", "stop"),
+)
+"""What the keys do, by the ids of their actions."""
+_ELSEWHERE: Final = "Click here, or Tab from the prompt, to answer"
+_STYLES: Final = {
+    "inserted": "$success",
+    "deleted": "$error",
+    "comment": "$foreground 65%",
+    "strong": "bold",
+    "muted": "",
+}
+"""The styles of a diff's lines, by their names."""
 
 
 def _key(key: str, action: str, name: str, tooltip: str) -> Binding:
@@ -79,6 +96,7 @@ class Approval(Vertical, can_focus=True):
         _key("down", "scroll(1)", "down", "Scroll the preview down"),
         _key("b", "scroll_page(-1)", "page_up", "Scroll the preview up by a page"),
         _key("space", "scroll_page(1)", "page_down", "Scroll the preview down by a page"),
+        _key("tab,shift+tab", "app.focus_next", "leave", "Go back to the prompt"),
     ]  # fmt: skip
 
     class Answered(Message):
@@ -219,7 +237,11 @@ class Approval(Vertical, can_focus=True):
 
     def on_focus(self) -> None:
         """Say which keys answer, now that they do."""
-        self._keys.update(Content(_KEYS))
+        bound = keys.active(self.screen)
+        answers = (
+            f"{keys.short(bound[action])} {word}" for action, word in _ANSWERS if action in bound
+        )
+        self._keys.update(Content("  ".join(answers)))
 
     def on_blur(self) -> None:
         """Say that the keys go elsewhere."""
@@ -233,7 +255,7 @@ def _content(preview: str) -> Content:
         text += f"\n… {left} more characters are not shown"
     if not _is_diff(text):
         return Content(text)
-    styled = (Content.styled(line, _SIGNS.get(line[:1], "")) for line in text.split("\n"))
+    styled = (Content.styled(line, _STYLES[diff.style_of(line)]) for line in text.split("\n"))
     return Content("\n").join(styled)
 
 

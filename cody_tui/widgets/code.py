@@ -12,10 +12,14 @@ from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name
 from pygments.token import Token, _TokenType
 from pygments.util import ClassNotFound
+from rich.style import Style
 
-from cody_tui.widgets.lines import TAB, Line, fold, width_of
+from cody_tui.text import printable
+from cody_tui.widgets.hits import marked
+from cody_tui.widgets.lines import TAB, Line, Run, fold, width_of
 from cody_tui.widgets.palette import Palette
 
+COPY: Final = "copy"
 MAX_HIGHLIGHTED: Final = 100_000
 """Characters of one block that are worth the time; what is longer is shown plain."""
 
@@ -98,7 +102,12 @@ def _padded(line: Line, width: int, palette: Palette) -> Line:
 
 
 def label(language: str, width: int, palette: Palette) -> list[Line]:
-    """Return the line above a block of code that names its language; none without a name."""
-    if not language:
-        return []
-    return [_padded([(language[: max(1, width - 2)], palette["label"])], width, palette)]
+    """Return the line above a block of code: its language, and the offer to copy it."""
+    ground, room = palette["label"], max(0, width - 2 - len(COPY))
+    name = printable(language[:room])
+    space = " " * max(0, room - width_of([(name, ground)]))
+    return [[(" ", ground), (name, ground), (space, ground), _offer(ground), (" ", ground)]]
+
+
+def _offer(ground: Style) -> Run:
+    return COPY, marked(ground, "copy")

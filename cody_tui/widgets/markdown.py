@@ -9,6 +9,7 @@ from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 from rich.style import Style
 
+from cody_tui.text import printable
 from cody_tui.widgets.code import framed, highlight, label, language_of
 from cody_tui.widgets.inline import inline_runs
 from cody_tui.widgets.lines import Line, Run, prefixed, wrap
@@ -20,6 +21,7 @@ PARSER: Final = MarkdownIt("commonmark", {"html": False}).enable(["table", "stri
 MAX_DEPTH: Final = 12
 """Lists and quotes nested deeper are no longer indented: there is an end to the width."""
 
+_BOXES: Final = {"[ ] ": "☐ ", "[x] ": "☑ ", "[X] ": "☑ "}
 _BULLETS: Final = ("•", "◦", "▪")
 
 
@@ -63,7 +65,7 @@ class Renderer:
             case "table":
                 return self._table(node, width)
             case "hr":
-                return [[("─" * width, self.palette["rule"])]]
+                return [[("─" * width if self.palette.signs.draws else "", self.palette["rule"])]]
             case _:
                 return wrap(self._inline(node, ground), width)
 
@@ -94,7 +96,7 @@ class Renderer:
         )
         if depth >= MAX_DEPTH:
             return lines
-        bar = ("▎ ", self.palette["rule"])
+        bar = ("▎ " if self.palette.signs.draws else "> ", self.palette["rule"])
         return prefixed(lines or [[]], bar, bar)
 
     def _list(self, node: SyntaxTreeNode, width: int, ground: Style, depth: int) -> list[Line]:
@@ -108,7 +110,7 @@ class Renderer:
             if ordered:
                 marker = f"{start + index}.".rjust(size - 1) + " "
             else:
-                marker = f"{_BULLETS[depth % len(_BULLETS)]} "
+                marker = _take_box(item) or f"{_BULLETS[depth % len(_BULLETS)]} "
             inner = width - size if nested else width
             body = self.blocks(
                 item.children, width=inner, ground=ground, tight=not loose, depth=depth + 1
@@ -134,6 +136,25 @@ class Renderer:
 def parse(source: str, env: dict[str, Any]) -> list[SyntaxTreeNode]:
     """Return the top-level blocks; ``env`` carries link definitions from parse to parse."""
     return list(SyntaxTreeNode(PARSER.parse(source, env)).children)
+
+
+def code_blocks(source: str) -> list[str]:
+    """Return the blocks of code in a text, in their order."""
+    tokens = PARSER.parse(printable(source))
+    return [token.content for token in tokens if token.type in ("fence", "code_block")]
+
+
+def _take_box(item: SyntaxTreeNode) -> str:
+    """Take the ``[x]`` from the beginning of a task and return the sign for it."""
+    paragraph = item.children[0] if item.children else None
+    if paragraph is None or paragraph.type != "paragraph":
+        return ""
+    inline = paragraph.children[0].token if paragraph.children else None
+    first = inline.children[0] if inline is not None and inline.children else None
+    if first is None or first.type != "text" or (sign := _BOXES.get(first.content[:4])) is None:
+        return ""
+    first.content = first.content[4:]
+    return sign
 
 
 def _is_tight(item: SyntaxTreeNode) -> bool:

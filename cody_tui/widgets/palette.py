@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from rich.style import Style
 
+from cody_tui.signs import PLAIN, Signs
+
 PREFIX: Final = "transcript--"
 NAMES: Final = (
     "text", "muted", "faint", "heading", "strong", "link", "code", "quote", "rule",
-    "prompt", "bar", "queued", "fence", "label", "error", "success", "hint", "selection",
+    "prompt", "bar", "queued", "fence", "label", "error", "success", "hint", "selection", "cursor",
     "keyword", "string", "number", "comment", "function", "type", "inserted", "deleted",
 )  # fmt: skip
 """What a transcript tells apart. Each is a component class of the widget."""
@@ -22,6 +25,8 @@ class Palette:
     """Styles by name. Lines may be kept as long as their palette lasts."""
 
     styles: Mapping[str, Style]
+    signs: Signs = PLAIN
+    """What stands beside the colours for those who see none, or nothing."""
     _mixed: dict[tuple[str, str], Style] = field(default_factory=dict, compare=False, repr=False)
 
     def __getitem__(self, name: str) -> Style:
@@ -36,7 +41,14 @@ class Palette:
             self._mixed[name, ground] = mixed
         return mixed
 
+    @cached_property
+    def quiet(self) -> Palette:
+        """The same for text that stands back: what a model thinks before it answers."""
+        plain, bold = self.styles["faint"], self.styles["faint"] + Style(bold=True)
+        soft = dict.fromkeys(("text", "muted", "link", "quote"), plain)
+        return Palette({**self.styles, **soft, "strong": bold, "heading": bold}, self.signs)
 
-def read_palette(component: Callable[[str], Style]) -> Palette:
+
+def read_palette(component: Callable[[str], Style], signs: Signs = PLAIN) -> Palette:
     """Build a palette from a widget's component styles."""
-    return Palette({name: component(PREFIX + name) for name in NAMES})
+    return Palette({name: component(PREFIX + name) for name in NAMES}, signs)

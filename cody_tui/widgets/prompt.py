@@ -1,33 +1,73 @@
-"""The prompt: a text area that sends on Enter and remembers what was sent.
+"""The prompt: a field that sends on Enter and remembers what was sent.
 
 Enter sends. Shift+Enter, Ctrl+J or a backslash before Enter begin a new line: not every terminal
 can tell Shift+Enter from Enter. Up and Down go through what was sent once the cursor is at the
-first or last line.
+first or last line. ``@`` completes files, ``/`` at the beginning commands.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar, Final
 
-from textual import events
+from textual import events, work
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.widgets import TextArea
+from textual.reactive import reactive
+from textual.timer import Timer
 
-from cody_tui.text import printable
+from cody_tui.actions import Action
+from cody_tui.drafts import Drafts
+from cody_tui.prompts import Prompts
+from cody_tui.widgets.completer import Completer, FindFiles
+from cody_tui.widgets.field import Field
+from cody_tui.widgets.mentions import mentions
+from cody_tui.widgets.recall import Recall
+
+logger = logging.getLogger(__name__)
+
+CHORD_SECONDS: Final = 1.0
+"""How long Ctrl+X waits for its second key."""
+DRAFT_SECONDS: Final = 0.5
+"""How long after a change it is saved."""
 
 _NEWLINE_KEYS: Final = frozenset({"shift+enter", "ctrl+j", "alt+enter"})
+_CHORDS: Final = {
+    "ctrl+e": "prompt.editor",
+    "e": "prompt.editor",
+    "ctrl+p": "prompt.unfold",
+    "p": "prompt.unfold",
+}
+_COMMAND: Final = re.compile(r"/([^\s/]+)(?:\s+(.*))?", re.DOTALL)
 
 
-class Prompt(TextArea):
+class Prompt(Field):
     """Where prompts are written."""
 
     class Sent(Message):
         """The user sends a prompt; the field is empty again."""
 
-        def __init__(self, text: str) -> None:
+        def __init__(self, text: str, mentions: Sequence[str] = ()) -> None:
             self.text = text
+            self.mentions = mentions
+            """The paths it names; not those in what was pasted and folded."""
             super().__init__()
+
+    class Commanded(Message):
+        """The user wants one of the actions done; the field is empty again."""
+
+        def __init__(self, action_id: str, argument: str = "") -> None:
+            self.action_id = action_id
+            self.argument = argument
+            super().__init__()
+
+    class Recalled(Message):
+        """The user wants the last prompt that waits back."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -40,17 +80,26 @@ class Prompt(TextArea):
         ),
     ]
 
+    waiting: reactive[int] = reactive(0)
+    """How many prompts wait for the answer before them."""
+
     def __init__(self) -> None:
-        super().__init__(
-            compact=True,
-            highlight_cursor_line=False,
-            placeholder="Ask anything",
-            tab_behavior="focus",
-        )
-        self.cursor_blink = False
+        super().__init__("Ask anything")
+        self.commands: Sequence[Action] = ()
+        self.find_files: FindFiles | None = None
+        self._completer = Completer(self)
         self._history: list[str] = []
         self._back = 0
         self._draft = ""
+        self._chord_ends = 0.0
+        self._recall: Recall | None = None
+        self._ever: Prompts | None = None
+        self._drafts = Drafts()
+        self._draft_of: str | None = None
+        self._is_settled = True
+        self._saving: Timer | None = None
+
+    # What is written, and was before
 
     def remember(self, prompts: list[str]) -> None:
         """Replace the history, oldest first."""
@@ -59,41 +108,173 @@ class Prompt(TextArea):
 
     def restore(self, text: str) -> None:
         """Put a prompt back that could not be sent, above what has been written since."""
+        if self.commands and text.startswith("/"):
+            text = f"/{text}"
         self.write("\n\n".join(part for part in (text, self.text) if part.strip()))
+
+    def take_back(self, text: str) -> None:
+        """Put a prompt back that was to be sent: it is not of the past any more."""
+        if self._history[-1:] == [text]:
+            self._history.pop()
+        self.restore(text)
 
     def write(self, text: str) -> None:
         """Replace the text and put the cursor at its end."""
-        self.load_text(text)
-        self.move_cursor(self.document.end)
+        super().write(text)
+        self._completer.dismiss()
 
     def action_clear_all(self) -> None:
         """Empty the field, and keep what was in it within reach of Up."""
         self._keep(self.text)
         self.write("")
 
-    async def on_key(self, event: events.Key) -> None:
-        """Send, break the line or go through the history; everything else is typing."""
-        if event.key == "enter":
-            handled = self._send_or_break()
-        elif event.key in _NEWLINE_KEYS:
-            self.insert("\n")
-            handled = True
-        elif event.key == "up" and self._visual_row == 0:
-            handled = self._recall(1)
-        elif event.key == "down" and self._visual_row == self.wrapped_document.height - 1:
-            handled = self._recall(-1)
+    def search_history(self) -> None:
+        """Search everything that was ever sent."""
+        if self._recall is None:
+            self._completer.close()
+            self._recall = Recall(self._recalled)
+            self.screen.mount(self._recall, before=self)
+            self._look_back(self._recall)
+
+    @work(group="recall", exclusive=True)
+    async def _look_back(self, recall: Recall) -> None:
+        ever = await asyncio.to_thread(self._ever.load) if self._ever is not None else []
+        recall.look_through(list(dict.fromkeys([*reversed(self._history), *ever])))
+
+    def _recalled(self, text: str | None) -> None:
+        recall, self._recall = self._recall, None
+        if recall is None:
+            return
+        if recall.has_focus_within:
+            self.focus()
+        recall.remove()
+        if text is not None:
+            self._keep(self.text)
+            self.write(text)
+
+    # Where it is kept
+
+    def settle(self, home: Path | None, thread_id: str | None) -> None:
+        """Keep drafts and what is sent below that directory from now on."""
+        if home is not None:
+            self._drafts = Drafts(home / "drafts")
+            self._ever = Prompts(home / "prompts.jsonl")
+        self._draft_of = thread_id
+        self._open_draft()
+
+    def turn_to(self, thread_id: str | None, unsent: Sequence[str] = ()) -> None:
+        """Put away the draft of one thread, with what was not sent, and take out another's."""
+        earlier = "" if self._is_settled else self._drafts.get(self._draft_of)
+        kept = [part for part in (earlier, *unsent, self.text) if part.strip()]
+        self._drafts.put(self._draft_of, "\n\n".join(kept))
+        self._save_drafts()
+        self._draft_of = thread_id
+        self.write("")
+        self._open_draft()
+
+    def belongs_to(self, thread_id: str | None) -> None:
+        """Tell the thread that is on the screen: a thread to come gets its id when it is sent."""
+        if thread_id == self._draft_of:
+            return
+        before, self._draft_of = self._draft_of, thread_id
+        if before is None and self._is_settled:
+            self._drafts.put(None, "")
+            self._keep_draft()
         else:
-            handled = False
-        if handled:
+            self._open_draft()
+
+    def _open_draft(self) -> None:
+        self._is_settled = False
+        self._read_draft()
+
+    @work(group="draft", exclusive=True)
+    async def _read_draft(self) -> None:
+        draft = await asyncio.to_thread(self._drafts.get, self._draft_of)
+        self._is_settled = True
+        if draft:
+            self.write("\n\n".join(part for part in (draft, self.text) if part.strip()))
+
+    def _keep_draft(self) -> None:
+        self._saving = None
+        if self._is_settled:
+            self._drafts.put(self._draft_of, self.text)
+            self._save_drafts()
+
+    @work(group="drafts")
+    async def _save_drafts(self) -> None:
+        try:
+            await asyncio.to_thread(self._drafts.flush)
+        except OSError as error:
+            self.say(f"What you write cannot be saved: {error.strerror}")
+
+    @work(group="prompts")
+    async def _add_to_ever(self, prompts: Prompts, text: str) -> None:
+        try:
+            await asyncio.to_thread(prompts.append, text)
+        except OSError as error:
+            self.say(f"The prompt is not kept for Ctrl+R: {error}")
+
+    def on_unmount(self) -> None:
+        """Save what was written last."""
+        if self._is_settled:
+            self._drafts.put(self._draft_of, self.text)
+        try:
+            self._drafts.flush()
+        except OSError as error:
+            logger.warning("a draft cannot be saved: %s", error)
+
+    # Keys
+
+    async def on_key(self, event: events.Key) -> None:
+        """Complete, send, break the line or go through the history; all else is typing."""
+        if self._key(event.key):
             event.stop()
             event.prevent_default()
 
-    def on_paste(self, event: events.Paste) -> None:
-        """Insert pasted text as text: what is not printable in it is made visible."""
-        event.stop()
-        event.prevent_default()
-        text = printable(event.text.replace("\r\n", "\n").replace("\r", "\n"))
-        self.replace(text, *self.selection, maintain_selection_offset=False)
+    def on_text_area_changed(self) -> None:
+        """Complete the word at the cursor, and save in a moment."""
+        self._completer.update()
+        if self._saving is None:
+            self._saving = self.set_timer(DRAFT_SECONDS, self._keep_draft)
+
+    def on_text_area_selection_changed(self) -> None:
+        """Complete another word, or none."""
+        self._completer.update()
+
+    def on_blur(self) -> None:
+        """Complete nothing while something else has the focus."""
+        if self.app.app_focus:
+            self._completer.close()
+
+    def watch_waiting(self, waiting: int) -> None:
+        """Say how many wait, and how to get at them."""
+        self.border_subtitle = f"{waiting} waiting · ↑ edit" if waiting else ""
+
+    def _key(self, key: str) -> bool:
+        """Do what a key does here; everything else is typing."""
+        if self._chord(key) or self._completer.key(key):
+            return True
+        if key == "enter":
+            return self._send_or_break()
+        if key in _NEWLINE_KEYS:
+            self.insert("\n")
+            return True
+        if key == "up" and self._visual_row == 0:
+            return self._go_back()
+        if key == "down" and self._visual_row == self.wrapped_document.height - 1:
+            return self._recall_sent(-1)
+        return False
+
+    def _chord(self, key: str) -> bool:
+        """Begin or end one; Ctrl+X still cuts what is selected."""
+        ends, self._chord_ends = self._chord_ends, 0.0
+        if time.monotonic() < ends and (action_id := _CHORDS.get(key)):
+            self.post_message(self.Commanded(action_id))
+            return True
+        if key == "ctrl+x" and self.selection.is_empty:
+            self._chord_ends = time.monotonic() + CHORD_SECONDS
+            return True
+        return False
 
     @property
     def _visual_row(self) -> int:
@@ -103,12 +284,36 @@ class Prompt(TextArea):
         row, column = self.cursor_location
         if column and self.document.get_line(row)[column - 1] == "\\":
             self.replace("\n", (row, column - 1), (row, column), maintain_selection_offset=False)
+        elif not self._command():
+            self._send()
+        return True
+
+    def _send(self) -> None:
+        shown, text = self.shown_text.strip(), self.text.strip()
+        if not text:
+            return
+        self._keep(text)
+        if self._ever is not None:
+            self._add_to_ever(self._ever, text)
+        self.write("")
+        self._keep_draft()
+        if self.commands and text.startswith("//"):
+            text = text[1:]
+        self.post_message(self.Sent(text, mentions(shown)))
+
+    def _command(self) -> bool:
+        """Tell whether the text is a command; one that there is not stays where it is."""
+        found = _COMMAND.fullmatch(self.text.strip()) if self.shown_text[:1] == "/" else None
+        if found is None or not self.commands:
+            return False
+        word, argument = found[1], (found[2] or "").strip()
+        action = next((one for one in self.commands if one.slash and one.slash == word), None)
+        if action is None:
+            self.say(f"There is no command /{word}; with // the text begins with a slash")
             return True
-        text = self.text.strip()
-        if text:
-            self._keep(text)
-            self.write("")
-            self.post_message(self.Sent(text))
+        self._keep(self.text)
+        self.write("")
+        self.post_message(self.Commanded(action.id, argument))
         return True
 
     def _keep(self, text: str) -> None:
@@ -116,7 +321,13 @@ class Prompt(TextArea):
             self._history.append(text)
         self._back = 0
 
-    def _recall(self, step: int) -> bool:
+    def _go_back(self) -> bool:
+        if self.waiting and not self.shown_text:
+            self.post_message(self.Recalled())
+            return True
+        return self._recall_sent(1)
+
+    def _recall_sent(self, step: int) -> bool:
         back = self._back + step
         if not 0 <= back <= len(self._history):
             return step < 0

@@ -6,10 +6,12 @@ is new to it.
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
+from cody_core.schema.events import ApprovalRequested
 from cody_core.schema.items import (
     Cancelled,
     ErrorItem,
@@ -23,19 +25,14 @@ from cody_core.schema.items import (
 )
 from cody_core.schema.response import Response
 
+from cody_tui.endings import NOTES
 from cody_tui.messages import Snapshot, Span
-from cody_tui.widgets.blocks import (
-    Block,
-    CallBlock,
-    CallState,
-    MessageBlock,
-    OutcomeBlock,
-    PromptBlock,
-    ScriptBlock,
-    TextBlock,
-    call_text,
-)
+from cody_tui.widgets.blocks import Block, EndBlock, MessageBlock, PromptBlock, TextBlock
+from cody_tui.widgets.call import CallBlock, CallState, Made
+from cody_tui.widgets.reasoning import ReasoningBlock
+from cody_tui.widgets.script import OutcomeBlock, ScriptBlock
 
+_B = TypeVar("_B", bound=Block)
 _Output: TypeAlias = FunctionCallOutput | ScriptExecutionOutput
 
 _TIGHT: Final = (ScriptBlock, CallBlock, OutcomeBlock)
@@ -47,86 +44,128 @@ STOPPED: Final = "■ stopped"
 class RunBlocks:
     """The blocks of one run, brought up to date by every snapshot."""
 
-    def __init__(self) -> None:
+    def __init__(self, answers: int = 1) -> None:
+        """Show a run that is the first answer to its turn, or a later one."""
         self.blocks: list[Block] = []
+        self._answers = answers
         self._prompts: dict[str, PromptBlock] = {}
         self._messages: dict[str, MessageBlock] = {}
+        self._thoughts: dict[str, ReasoningBlock] = {}
         self._calls: dict[str, CallBlock] = {}
         self._scripts: dict[str, ScriptBlock] = {}
         self._outcomes: dict[str, OutcomeBlock] = {}
         self._made: dict[str, list[FunctionCall]] = {}
         self._texts: dict[str, TextBlock] = {}
-        self._thinking: dict[str, Span] = {}
+        self._asked: Mapping[str, ApprovalRequested] = {}
+        self._items: Sequence[Item] = ()
+        self._ending: EndBlock | None = None
+        self._is_last = True
 
     def show(self, snapshot: Snapshot) -> None:
         """Show a newer snapshot of the run."""
         response = snapshot.response
         outputs = _outputs(response)
-        self._thinking.clear()
-        blocks: list[Block] = [
-            self._prompts.setdefault(item.id, PromptBlock(item.content))
-            for item in response.input_items
-            if isinstance(item, Message)
-        ]
+        self._items = response.output_items
+        self._asked = {question.call_id: question for question in snapshot.approvals}
+        blocks = self._beginning(response)
         self._made = _made_by_scripts(response)
         for item in response.output_items:
             if item.correlation_id not in self._made:
                 blocks.extend(self._item(item, snapshot, outputs))
-        blocks.extend(self._call(key, "output", snapshot, out) for key, out in outputs.items())
+        blocks.extend(
+            self._call(key, ("output", ""), snapshot, out) for key, out in outputs.items()
+        )
         blocks.extend(self._end(response))
         for above, block in pairwise(blocks):
-            block.gap = not (isinstance(above, _TIGHT) and isinstance(block, _TIGHT[1:]))
+            is_offer = isinstance(block, EndBlock) and not block.source
+            block.gap = not (
+                is_offer or (isinstance(above, _TIGHT) and isinstance(block, _TIGHT[1:]))
+            )
         self.blocks = blocks
+
+    def _beginning(self, response: Response) -> list[Block]:
+        """Return the prompt, or that it is the one above which is answered anew."""
+        if self._answers > 1:
+            note = f"Answer {self._answers} to the prompt above: only the last one counts"
+            return [self._text("again", note, "muted")]
+        return [
+            _kept(self._prompts, item.id, partial(PromptBlock, item.content))
+            for item in response.input_items
+            if isinstance(item, Message)
+        ]
+
+    def block_of(self, item_id: str) -> Block | None:
+        """Return the block that shows an item, if one does."""
+        for table in (self._prompts, self._messages, self._thoughts, self._scripts, self._texts):
+            if (block := table.get(item_id)) is not None:
+                return block
+        for item in self._items:
+            if item.id == item_id:
+                shown = item.partial if isinstance(item, Cancelled | ErrorItem) else item
+                if isinstance(shown, FunctionCall | FunctionCallOutput):
+                    return self._calls.get(shown.call_id)
+                if isinstance(shown, ScriptExecutionOutput):
+                    return self._outcomes.get(shown.script_id)
+        return None
+
+    def supersede(self) -> None:
+        """Offer no retry any more: another run has begun."""
+        self._is_last = False
+        if self._ending is not None:
+            self._ending.supersede()
+            self.blocks = [
+                block for block in self.blocks if block is not self._ending or block.source
+            ]
 
     def tick(self) -> bool:
         """Let time pass for what shows it; tell whether anything does."""
-        for item_id, span in self._thinking.items():
-            self._text(item_id, f"Thinking… {_seconds(span)} s", "faint")
-        return bool(self._thinking)
+        ticking = [block.tick() for block in self.blocks]
+        return any(ticking)
 
     def _item(self, item: Item, snapshot: Snapshot, outputs: dict[str, _Output]) -> list[Block]:
         match item:
             case Message(id=item_id, content=text):
-                message = self._messages.setdefault(item_id, MessageBlock())
+                message = _kept(self._messages, item_id, MessageBlock)
                 message.update(text, live=item_id in snapshot.open_items)
                 return [message]
-            case Reasoning():
-                return [self._reasoning(item, snapshot)]
-            case FunctionCall(name=name, arguments=arguments, call_id=key):
-                call = call_text(name, arguments)
-                return [self._call(key, call, snapshot, outputs.pop(key, None))]
+            case Reasoning(id=item_id, content=text):
+                thought = _kept(self._thoughts, item_id, ReasoningBlock)
+                is_live = item_id in snapshot.open_items
+                thought.update(text, snapshot.span(item_id), live=is_live)
+                return [thought]
+            case FunctionCall(name=name, arguments=text, call_id=key):
+                return [self._call(key, (name, text), snapshot, outputs.pop(key, None))]
             case ScriptExecution():
                 return self._script(item, snapshot, outputs)
             case FunctionCallOutput() | ScriptExecutionOutput():
                 return []  # shown with its call
-            case Cancelled(partial=partial):
-                return [] if partial is None else self._item(partial, snapshot, outputs)
-            case ErrorItem(id=item_id, partial=partial, message=why):
-                shown = [] if partial is None else self._item(partial, snapshot, outputs)
-                return [*shown, self._text(f"{item_id}/error", f"{FAILED} {why}", "error")]
-
-    def _reasoning(self, item: Reasoning, snapshot: Snapshot) -> TextBlock:
-        span = snapshot.span(item.id)
-        if item.id not in snapshot.open_items:
-            seconds = 0 if span is None else _seconds(span)
-            after = f" for {seconds} s" if seconds else ""
-            return self._text(item.id, f"Thought{after}", "faint")
-        if span is None:
-            return self._text(item.id, "Thinking…", "faint")
-        self._thinking[item.id] = span
-        return self._text(item.id, f"Thinking… {_seconds(span)} s", "faint")
+            case Cancelled(partial=begun):
+                return [] if begun is None else self._item(begun, snapshot, outputs)
+            case ErrorItem(id=item_id, partial=begun, message=why):
+                shown = [] if begun is None else self._item(begun, snapshot, outputs)
+                return [*shown, self._text(item_id, f"{FAILED} {why}", "error", "error")]
 
     def _call(
         self,
         key: str,
-        call: str,
+        call: tuple[str, str],
         snapshot: Snapshot,
         output: _Output | None,
         *,
         inset: bool = False,
     ) -> CallBlock:
-        block = self._calls.setdefault(key, CallBlock(inset=inset))
-        block.update(call, _text_of(output), _state(output, snapshot))
+        block = _kept(self._calls, key, partial(CallBlock, inset=inset))
+        asked = self._asked.get(key)
+        state = _state(output, snapshot)
+        block.update(
+            Made(
+                *call,
+                state="asking" if asked is not None and state == "running" else state,
+                output=_text_of(output),
+                span=_span(output, snapshot),
+                preview=asked.preview if asked is not None else None,
+            )
+        )
         return block
 
     def _script(
@@ -134,12 +173,12 @@ class RunBlocks:
     ) -> list[Block]:
         """Return a script, the calls it made beneath it, and what came of it."""
         output = outputs.pop(script.id, None)
-        block = self._scripts.setdefault(script.id, ScriptBlock())
-        block.update(script.code, _state(output, snapshot))
+        block = _kept(self._scripts, script.id, ScriptBlock)
+        block.update(script.code, _state(output, snapshot), _span(output, snapshot))
         calls: list[Block] = [
             self._call(
                 call.call_id,
-                call_text(call.name, call.arguments),
+                (call.name, call.arguments),
                 snapshot,
                 outputs.pop(call.call_id, None),
                 inset=True,
@@ -148,26 +187,44 @@ class RunBlocks:
         ]
         if not isinstance(output, ScriptExecutionOutput):
             return [block, *calls]
-        outcome = self._outcomes.setdefault(script.id, OutcomeBlock())
+        outcome = _kept(self._outcomes, script.id, OutcomeBlock)
         is_open = output.id in snapshot.open_items
         said = "" if is_open else output.error or output.result
         outcome.update(output.logs or "", said, success=output.success)
         return [block, *calls, outcome]
 
     def _end(self, response: Response) -> list[Block]:
-        if response.status == "aborted":
-            return [self._text("end", STOPPED, "muted")]
+        """Return how a run ended that did not end well."""
+        if response.status == "complete" and (note := NOTES.get(response.finish_reason or "")):
+            return [self._text("end", f"! {note}", "muted")]
+        if response.status not in ("aborted", "error"):
+            return []
+        if self._ending is None:
+            self._ending = EndBlock(response.id)
+            if not self._is_last:
+                self._ending.supersede()
+        end = self._ending
         error, last = response.error, response.output_items[-1:]
-        if error is None or any(
+        if response.status == "aborted":
+            end.update(STOPPED, "muted")
+        elif error is not None and not any(
             isinstance(item, ErrorItem) and item.message == error.message for item in last
-        ):
-            return []  # or the item that failed has said it
-        return [self._text("end", f"{FAILED} {error.message}", "error")]
+        ):  # or the item that failed has said it
+            end.update(f"{FAILED} {error.message}", "error")
+        return [end] if self._is_last or end.source else []
 
-    def _text(self, key: str, text: str, style: str) -> TextBlock:
-        block = self._texts.setdefault(key, TextBlock())
+    def _text(self, key: str, text: str, style: str, noun: str = "note") -> TextBlock:
+        block = _kept(self._texts, key, partial(TextBlock, noun))
         block.update(text, style)
         return block
+
+
+def _kept(table: dict[str, _B], key: str, make: Callable[[], _B]) -> _B:
+    """Return the block under a key, made if it is the first time."""
+    block = table.get(key)
+    if block is None:
+        block = table[key] = make()
+    return block
 
 
 def _outputs(response: Response) -> dict[str, _Output]:
@@ -210,6 +267,6 @@ def _text_of(output: _Output | None) -> str:
             return ""
 
 
-def _seconds(span: Span) -> int:
-    end = time.time() * 1000 if span.end is None else span.end
-    return max(0, round((end - span.start) / 1000))
+def _span(output: _Output | None, snapshot: Snapshot) -> Span | None:
+    """Return when a call was made: its output is open all the while."""
+    return None if output is None else snapshot.span(output.id)

@@ -1,13 +1,22 @@
-"""The last line of the screen: which model, what it is doing, what it took, which keys matter."""
+"""The last line of the screen: what the next prompt is sent with, how it goes, which keys matter.
+
+Everything on it has a rank; what matters least goes first where there is no room.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from textual.content import Content
 from textual.reactive import reactive
+from textual.screen import Screen
 from textual.widget import Widget
 
+from cody_tui import keys
+from cody_tui.signs import signs
+from cody_tui.standing import Share, count
 from cody_tui.text import one_line
 
 if TYPE_CHECKING:
@@ -26,10 +35,30 @@ _WORDS: Final[dict[State, str]] = {
     "stopping": "stopping…",
     "offline": "not connected",
 }
-_KEYS: Final[dict[bool, str]] = {
-    True: "Esc stop  ^Q quit",
-    False: "Enter send  ^N new  ^Q quit",
-}
+_SEND: Final = (("", "enter", "send"), ("app.palette", "ctrl+p", "commands"))
+_HELP: Final = ("help.show", "f1", "help")
+_STOP: Final = ("chat.abort", "escape", "stop")
+_CONSENT: Final = (
+    ("approval.approve", "y", "yes"),
+    ("approval.deny", "n", "no"),
+    _STOP,
+    ("approval.session", "s", "session"),
+    ("approval.always", "a", "always"),
+    ("approval.reason", "d", "why not"),
+)
+_GO: Final = (("approval.go", "tab", "answer"), _STOP)
+_GAP: Final = 3
+_MODEL_LENGTH: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Something on the line; the lowest rank goes first."""
+
+    text: str
+    rank: int
+    style: str = ""
+    is_key: bool = False
 
 
 class Status(Widget):
@@ -39,26 +68,78 @@ class Status(Widget):
     state: reactive[State] = reactive("starting")
     seconds: reactive[int] = reactive(0)
     usage: reactive[Usage | None] = reactive(None)
+    policy: reactive[str] = reactive("ask")
+    agent: reactive[str] = reactive("")
+    share: reactive[Share | None] = reactive(None)
+    bound: reactive[tuple[tuple[str, str], ...]] = reactive(())
+    """The keys of the actions that can be done now, by their ids."""
+
+    def on_mount(self) -> None:
+        """Watch which keys count."""
+        self.screen.bindings_updated_signal.subscribe(self, self._bindings_changed)
+
+    def _bindings_changed(self, screen: Screen[Any]) -> None:
+        self.bound = tuple(keys.active(screen).items())
 
     def render(self) -> Content:
-        """Put what there is room for on the line: the keys go first, then the tokens."""
-        live = self.state in ("thinking", "answering", "asking", "stopping")
+        """Put what there is room for on the line, the keys at its right end."""
+        parts = [*self._facts(), *self._keys()]
+        room = self.content_size.width
+        while len(parts) > 1 and self._width(parts) > room:
+            parts.remove(min(parts, key=lambda part: part.rank))
+        facts = [part for part in parts if not part.is_key]
+        hints = [part.text for part in parts if part.is_key]
+        separator = Content(signs(self.app).separator)
+        left = separator.join(Content.styled(part.text, part.style) for part in facts)
+        right = "  ".join(hints)
+        space = max(0, room - left.cell_length - Content(right).cell_length)
+        return Content.assemble(left, " " * space, right)
+
+    def _width(self, parts: Sequence[_Part]) -> int:
+        facts = [Content(part.text).cell_length for part in parts if not part.is_key]
+        hints = [Content(part.text).cell_length for part in parts if part.is_key]
+        between = len(signs(self.app).separator) * max(0, len(facts) - 1)
+        keys_width = sum(hints) + 2 * (len(hints) - 1) + _GAP if hints else 0
+        return sum(facts) + between + keys_width
+
+    def _facts(self) -> list[_Part]:
+        sign = signs(self.app).warning if self.policy == "full-auto" else ""
         state = _WORDS[self.state]
         if self.state in ("thinking", "answering") and self.seconds:
             state = f"{state} {self.seconds} s"
-        left = [one_line(self.model, 40), state, _tokens(self.usage)]
-        text = " · ".join(part for part in left if part)
-        keys = _KEYS[live]
-        space = self.content_size.width - len(text) - len(keys)
-        line = f"{text}{' ' * space}{keys}" if space >= 3 else text
-        return Content(line)
+        facts = [
+            _Part(one_line(self.model, _MODEL_LENGTH), 70),
+            _Part(state, 90, "$warning" if self.state == "asking" else ""),
+            _Part(f"{sign}{self.policy}", 100, "bold $warning" if sign else ""),
+            _Part(one_line(f"@{self.agent}", 20) if self.agent else "", 40),
+            _Part(_tokens(self.usage), 20),
+            _Part(self.share.text if self.share is not None else "", 45),
+        ]
+        return [fact for fact in facts if fact.text]
+
+    def _keys(self) -> list[_Part]:
+        bound = dict(self.bound)
+        hints = [hint for hint in self._wanted(bound) if not hint[0] or hint[0] in bound]
+        # The first key outlives most facts, the others go early.
+        ranks = (80, 50, 35, 30, 25, 22)
+        return [
+            _Part(f"{keys.short(bound.get(action, key))} {word}", rank, is_key=True)
+            for (action, key, word), rank in zip(hints, ranks, strict=False)
+        ]
+
+    def _wanted(self, bound: dict[str, str]) -> Sequence[tuple[str, str, str]]:
+        if self.state == "asking":
+            return _CONSENT if "approval.approve" in bound else _GO
+        if self.state in ("thinking", "answering"):
+            return (_STOP, *_SEND[1:], _HELP)
+        if self.state == "stopping":
+            return (("app.quit", "ctrl+q", "quit"),)
+        if self.state == "offline":
+            return (("app.quit", "ctrl+q", "quit"), *_SEND[1:], _HELP)
+        return (*_SEND, _HELP)
 
 
 def _tokens(usage: Usage | None) -> str:
     if usage is None:
         return ""
-    return f"{_count(usage.prompt_tokens)} in, {_count(usage.completion_tokens)} out"
-
-
-def _count(tokens: int) -> str:
-    return f"{tokens / 1000:.1f}k" if tokens >= 1000 else str(tokens)
+    return f"{count(usage.prompt_tokens)} in, {count(usage.completion_tokens)} out"

@@ -32,7 +32,8 @@ WINDOW: Final = 60
 class MarkdownStream:
     """One Markdown text and its lines, in any width and palette."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, margin: int = 2) -> None:
+        self._margin = margin
         self._text = ""
         self._finished = False
         self._dirty = True
@@ -107,7 +108,7 @@ class MarkdownStream:
         renderer = self._renderer
         assert renderer is not None, "lines are made for a renderer"
         ground = renderer.palette["text"]
-        return [to_strip(line, self._line_width, ground) for line in lines]
+        return [to_strip(line, self._line_width, ground, margin=self._margin) for line in lines]
 
     def _joined(self, strips: list[Strip]) -> list[Strip]:
         if not self._done_strips or not strips:

@@ -21,7 +21,8 @@ def table_lines(
     columns = _widths([head, *body], width)
     rule = palette["rule"]
     lines = _row(head, columns, aligns, palette)
-    lines.append([("─┼─".join("─" * column for column in columns), rule)])
+    if palette.signs.draws:
+        lines.append([("─┼─".join("─" * column for column in columns), rule)])
     for row in body:
         lines.extend(_row(row, columns, aligns, palette))
     return lines
@@ -61,7 +62,7 @@ def _row(row: Row, columns: Sequence[int], aligns: Sequence[str], palette: Palet
         line: Line = []
         for part, column, align in zip(parts, columns, aligns, strict=True):
             if line:
-                line.append((" │ ", palette["rule"]))
+                line.append((" │ " if palette.signs.draws else "   ", palette["rule"]))
             line.extend(_aligned(part, column, align, palette))
         lines.append(line)
     return lines

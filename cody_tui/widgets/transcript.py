@@ -1,91 +1,65 @@
-"""The transcript: one widget that is its own viewport over the blocks of a thread.
+"""The transcript: the runs of a thread as blocks, and what can be done with them.
 
-No widget per message and no virtual screen: a position is a block and a row of it, and only blocks
-that are seen are rendered, so a thread of any length opens at once. The blocks keep their strips,
-and ``render_lines`` hands them over as they are; after a change only rows that look different are
-drawn again.
-
-The position is either the end, which is then followed, or fixed: what comes below does not move it.
+It is a viewport; here is what it shows, the item cursor, the line cursor for copying by the
+keyboard, and what a click does. What a block is made of is the block's own business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
-from rich.cells import cell_len
 from rich.segment import Segment
-from rich.style import Style
 from textual import events
-from textual.geometry import Region
-from textual.selection import Selection
+from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from cody_tui.messages import Snapshot
-from cody_tui.widgets.blocks import MARGIN, Block, PromptBlock, TextBlock
-from cody_tui.widgets.palette import NAMES, PREFIX, Palette, read_palette
+from cody_tui.widgets.blocks import Block, PromptBlock, TextBlock
+from cody_tui.widgets.copying import CopyingViewport
+from cody_tui.widgets.hits import Hit
+from cody_tui.widgets.viewport import Position
 
 if TYPE_CHECKING:
     from cody_core.schema.response import Response
 
     from cody_tui.widgets.run import RunBlocks
 
-WHEEL_ROWS: Final = 3
-HINT: Final = " ↓ new "
-_BLOCK_ROWS: Final = 1 << 24
-"""Rows are numbered for selections by block and row in it: no block has as many rows."""
+CURSOR: Final = "┃"
 
 
-class Position(NamedTuple):
-    """A row: a block by its index, and which of its rows."""
-
-    block: int
-    row: int
-
-
-class Transcript(Widget):
+class Transcript(CopyingViewport):
     """Shows runs, notices and prompts that wait, oldest first."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {PREFIX + name for name in NAMES}
+    class RetryAsked(Message):
+        """The user wants a run that did not end well to be tried again."""
+
+        def __init__(self, run_id: str) -> None:
+            self.run_id = run_id
+            super().__init__()
 
     def __init__(self) -> None:
-        self._is_restyled = False
         super().__init__()
         self._runs: dict[str, RunBlocks] = {}
+        self._answers: dict[str, int] = {}
         self._entries: list[RunBlocks | Block] = []
         self._queued: tuple[str | None, tuple[str, ...]] = (None, ())
         self._queue_blocks: list[Block] = []
-        self._blocks: list[Block] = []
-        self._top: Position | None = None
-        self._top_rows = 0
-        self._unseen = False
-        self._rows: list[Strip] = []
-        self._row_keys: list[int] = []
-        self._palette: Palette | None = None
+        self._item: Block | None = None
 
     # What is shown
 
-    @property
-    def is_following(self) -> bool:
-        """Whether the end is shown, and stays shown when more comes."""
-        return self._top is None
-
-    @property
-    def has_unseen(self) -> bool:
-        """Whether something has come below the rows that are shown."""
-        return self._unseen
-
     def show(self, snapshot: Snapshot) -> None:
         """Show a run, or what has become of it."""
-        self._run(snapshot.response.id).show(snapshot)
+        self._run(snapshot.response).show(snapshot)
         self._update()
 
     def load(self, runs: Sequence[Response]) -> None:
         """Show these runs and nothing else, from their end."""
         self.clear()
         for response in runs:
-            self._run(response.id).show(Snapshot(response))
+            self._run(response).show(Snapshot(response))
         self._update()
 
     def notice(self, text: str, style: str = "error") -> None:
@@ -108,11 +82,13 @@ class Transcript(Widget):
 
     def clear(self) -> None:
         """Show nothing."""
+        self.leave_lines()
         self._runs.clear()
+        self._answers.clear()
         self._entries.clear()
         self._queue_blocks.clear()
         self._queued = (None, ())
-        self._top = None
+        self._top = self._item = None
         self._update()
 
     def tick(self) -> None:
@@ -121,223 +97,177 @@ class Transcript(Widget):
         if any(ticking):
             self._update(news=False)
 
-    def _run(self, run_id: str) -> RunBlocks:
+    def _run(self, response: Response) -> RunBlocks:
         from cody_tui.widgets.run import RunBlocks  # brings the schema: not before the first paint
 
-        if run_id not in self._runs:
-            self._runs[run_id] = RunBlocks()
-            self._entries.append(self._runs[run_id])
-        return self._runs[run_id]
-
-    # Where we are
-
-    def scroll_rows(self, rows: int) -> None:
-        """Scroll down by so many rows, or up by a negative number; at the end it is followed."""
-        if not self.size or not self._blocks:
-            return
-        start = self._top or self._last_screen()
-        if start is None:
-            return
-        top = self._moved(start, rows)
-        end = self._last_screen()
-        self._fix(None if end is None or top >= end else top)
-
-    def scroll_pages(self, pages: int) -> None:
-        """Scroll by screenfuls, two rows of the last one kept in sight."""
-        self.scroll_rows(pages * max(1, self.size.height - 2))
-
-    def show_start(self) -> None:
-        """Scroll to the first row."""
-        if self._last_screen() is not None:
-            self._fix(Position(0, 0))
-
-    def show_end(self) -> None:
-        """Scroll to the last row and follow."""
-        self._fix(None)
-
-    def _fix(self, top: Position | None) -> None:
-        self._top = top
-        if top is None:
-            self._unseen = False
-        else:
-            self._top_rows = self._height(top.block)
-        self._repaint()
-
-    def _moved(self, start: Position, rows: int) -> Position:
-        block, row = start.block, start.row + rows
-        while row < 0 and block > 0:
-            block -= 1
-            row += self._height(block)
-        while block < len(self._blocks) - 1 and row >= self._height(block):
-            row -= self._height(block)
-            block += 1
-        return Position(block, max(0, row))
-
-    def _last_screen(self) -> Position | None:
-        """Return the first row of the last screenful, or ``None`` if all fits on one."""
-        missing = self.size.height
-        for block in range(len(self._blocks) - 1, -1, -1):
-            height = self._height(block)
-            if height > missing or (height == missing and block > 0):
-                return Position(block, height - missing)
-            missing -= height
-        return None
-
-    # Rows
-
-    def _strips(self, index: int) -> Sequence[Strip]:
-        return self._blocks[index].strips(self.size.width, self._styles())
-
-    def _height(self, index: int) -> int:
-        return len(self._strips(index)) + self._gap(index)
-
-    def _gap(self, index: int) -> int:
-        return 1 if index and self._blocks[index].gap else 0
-
-    def _styles(self) -> Palette:
-        if self._palette is None or self._is_restyled:
-            self._is_restyled = False
-            palette = read_palette(self.get_component_rich_style)
-            if self._palette is None or palette != self._palette:
-                self._palette = palette
-        return self._palette
+        if response.id not in self._runs:
+            for run in self._runs.values():
+                run.supersede()
+            answers = self._answers[response.turn_id] = self._answers.get(response.turn_id, 0) + 1
+            self._runs[response.id] = RunBlocks(answers)
+            self._entries.append(self._runs[response.id])
+        return self._runs[response.id]
 
     def _update(self, *, news: bool = True) -> None:
-        self._blocks = []
+        blocks: list[Block] = []
         for entry in self._entries:
-            self._blocks.extend(entry.blocks)
-        self._blocks.extend(self._queue_blocks)
-        if self._top is not None and news:
-            self._unseen = True
+            blocks.extend(entry.blocks)
+        blocks.extend(self._queue_blocks)
+        self._set_blocks(blocks, news=news)
+
+    # Items
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        """All blocks, seen or not."""
+        return self._blocks
+
+    @property
+    def item(self) -> Block | None:
+        """The item that the cursor is on."""
+        return self._item
+
+    def move_item(self, step: int) -> None:
+        """Move the item cursor; past the last item it is gone, and the end is followed."""
+        items = [n for n, block in enumerate(self._blocks) if block.noun and block.source]
+        at = self._index_of(self._item)
+        if at is None:
+            seen = self._last_seen() if self._top is not None else len(self._blocks)
+            before = [n for n in items if n <= seen]
+            target = before[-1] if before and step < 0 else None
+        elif step < 0:
+            target = max((n for n in items if n < at), default=at)
+        else:
+            target = min((n for n in items if n > at), default=None)
+        if target is None:
+            self.leave_item()
+            self.show_end()
+        else:
+            self._item = self._blocks[target]
+            self._bring_into_sight(target, is_last=target == items[-1])
+
+    def leave_item(self) -> bool:
+        """Take the item cursor away; tell whether there was one."""
+        was_there = self._item is not None
+        self._item = None
         self._repaint()
+        return was_there
 
-    def _repaint(self) -> None:
-        """Compose the rows anew and refresh those that look different."""
-        if not self.is_attached or not self.size:
-            return
-        before = self._rows
-        self._compose_rows()
-        width = self.size.width
-        if len(before) != len(self._rows):
-            self.refresh()
-            return
-        changed = [
-            Region(0, y, width, 1)
-            for y, (old, new) in enumerate(zip(before, self._rows, strict=True))
-            if old is not new and old != new
-        ]
-        if changed:
-            self.refresh(*changed)
+    def show_item(self, item_id: str) -> None:
+        """Put the cursor on an item of a run, and scroll to it."""
+        for run in self._runs.values():
+            block = run.block_of(item_id)
+            if (index := self._index_of(block)) is not None:
+                self._item = block
+                self._bring_into_sight(index, is_last=False)
 
-    def _compose_rows(self) -> None:
-        width, height = self.size
-        if self._top is not None and self._top.block >= len(self._blocks):
-            self._top = None
-        top = self._top or self._last_screen() or Position(0, 0)
-        blank = Strip.blank(width, self._styles()["text"])
-        rows: list[Strip] = []
-        keys: list[int] = []
-        block, skip = top
-        while len(rows) < height and block < len(self._blocks):
-            strips = [blank, *self._strips(block)] if self._gap(block) else self._strips(block)
-            shown = strips[skip : skip + height - len(rows)]
-            keys.extend(range(block * _BLOCK_ROWS + skip, block * _BLOCK_ROWS + skip + len(shown)))
-            rows.extend(shown)
-            block, skip = block + 1, 0
-        keys.extend(range(block * _BLOCK_ROWS, block * _BLOCK_ROWS + height - len(rows)))
-        rows.extend([blank] * (height - len(rows)))
-        if self._unseen:
-            rows[-1] = self._with_hint(rows[-1])
-        self._rows, self._row_keys = rows, keys
+    @property
+    def item_run(self) -> str | None:
+        """The run that the item at the cursor belongs to."""
+        if self._item is None:
+            return None
+        holding = (key for key, run in self._runs.items() if self._item in run.blocks)
+        return next(holding, None)
 
-    def _with_hint(self, row: Strip) -> Strip:
-        hint = Strip([Segment(HINT, self._styles()["hint"])], len(HINT))
-        return Strip.join([row.crop(0, self.size.width - len(HINT)), hint])
+    def toggle_item(self) -> bool:
+        """Open or close the item at the cursor, or the last one that can be; tell if there is."""
+        index = self._index_of(self._item)
+        if index is None:
+            seen = self._last_seen()
+            foldable = [n for n in range(seen + 1) if self._blocks[n].foldable]
+            index = foldable[-1] if foldable else None
+        if index is None or not self._blocks[index].foldable:
+            return False
+        self._toggle(index)
+        return True
 
-    # What Textual asks and tells
+    def sources(self, noun: str) -> Iterator[str]:
+        """Yield the sources of the items that are called so, the last one first."""
+        for block in reversed(self._blocks):
+            if block.noun == noun and block.source:
+                yield block.source
 
-    def render_lines(self, crop: Region) -> list[Strip]:
-        """Hand over rows that are composed already; what is not selected is not styled again."""
-        if len(self._rows) != self.size.height or self._is_restyled:
-            self._compose_rows()
-        rows = [self._row(y) for y in crop.line_range]
-        if crop.column_span != (0, self.size.width):
-            rows = [row.crop(*crop.column_span) for row in rows]
-        return rows
+    def _index_of(self, block: Block | None) -> int | None:
+        if block is None:
+            return None
+        return next((n for n, other in enumerate(self._blocks) if other is block), None)
 
-    def render_line(self, y: int) -> Strip:
-        """Return a row that says where in the transcript its text is, for selections."""
-        if y >= len(self._rows):
-            return Strip.blank(self.size.width)
-        return self._rows[y].apply_offsets(0, self._row_keys[y])
+    def _last_seen(self) -> int:
+        """Return the last block that is on the screen."""
+        return max((position.block for position in self._positions() if position), default=-1)
 
-    def _row(self, y: int) -> Strip:
-        row = self._rows[y]
-        selection = self.text_selection
-        if selection is not None and (span := selection.get_span(self._row_keys[y])) is not None:
-            row = _highlighted(row, *span, self._styles()["selection"])
-        for line_filter in self.get_line_filters():
-            row = row.apply_filter(line_filter, self.background_colors[1])
-        return row
+    def _bring_into_sight(self, index: int, *, is_last: bool) -> None:
+        """Scroll as little as it takes, and follow the end only with the last item."""
+        head = Position(index, self._gap(index))
+        top, rows = self._first_screen_row(), self._page_rows
+        height = self.height_of(index)
+        if head < top or height >= rows:
+            self._fix(head)
+        elif self._moved(top, rows) <= (end := Position(index, height)):
+            self._fix(self._moved(end, -rows))
+        else:
+            self._fix(top)
+        end_of_all = self._last_screen()
+        if is_last and (end_of_all is None or self._first_screen_row() >= end_of_all):
+            self._fix(None)
 
-    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
-        """Return the selected text, without the margin and the padding that rows have."""
-        first = selection.start.y if selection.start else 0
-        last = selection.end.y if selection.end else len(self._blocks) * _BLOCK_ROWS
-        lines: list[str] = []
-        for block in range(first // _BLOCK_ROWS, min(last // _BLOCK_ROWS + 1, len(self._blocks))):
-            gap = self._gap(block)
-            texts = [""] * gap + [strip.text for strip in self._strips(block)]
-            for row, text in enumerate(texts):
-                if (span := selection.get_span(block * _BLOCK_ROWS + row)) is not None:
-                    end = len(text) if span[1] == -1 else span[1]
-                    lines.append(text[max(MARGIN, span[0]) : end].rstrip())
-        return "\n".join(lines), "\n"
+    def _toggle(self, index: int) -> None:
+        """Open or close a block, its first line staying where it is on the screen."""
+        head = Position(index, self._gap(index))
+        rows = self._positions()
+        y = rows.index(head) if head in rows else 0
+        self._blocks[index].toggle()
+        self._go_to(self._moved(head, -y))
 
-    def selection_updated(self, selection: Selection | None) -> None:
-        """Draw the rows again: any of them may be selected now."""
-        self.refresh()
+    def _decorate(self, rows: list[Strip]) -> None:
+        """Mark the item with the cursor in the margin."""
+        index = self._index_of(self._item)
+        if index is not None:
+            bar = Strip([Segment(CURSOR, self._styles()["cursor"])], 1)
+            gap = self._gap(index)
+            for y, position in enumerate(self._positions()):
+                if position is not None and position.block == index and position.row >= gap:
+                    rows[y] = Strip.join([bar, rows[y].crop(1, self.size.width)])
+        super()._decorate(rows)
 
-    def notify_style_update(self) -> None:
-        """Take the styles of another theme when they are there: this is told before they are."""
-        super().notify_style_update()
-        self._is_restyled = True
-        if self.is_attached:
-            self.refresh()
-
-    def on_resize(self) -> None:
-        """Wrap again what is seen; the row at the top stays about where it was."""
-        if self._top is not None:
-            block = self._top.block
-            height = self._height(block)
-            row = self._top.row * height // max(1, self._top_rows)
-            self._top, self._top_rows = Position(block, min(row, height - 1)), height
-        self._rows = []
-        self._repaint()
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """Scroll down."""
-        event.stop()
-        self.scroll_rows(WHEEL_ROWS)
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """Scroll up."""
-        event.stop()
-        self.scroll_rows(-WHEEL_ROWS)
+    # Clicks
 
     def on_click(self, event: events.Click) -> None:
-        """Follow the hint to what is new."""
-        on_hint = event.x >= self.size.width - len(HINT) and event.y == self.size.height - 1
+        """Follow the hint to what is new, or do what is offered there."""
+        on_hint = event.x >= self.size.width - len(self._hint) and event.y == self._page_rows - 1
         if self._unseen and on_hint:
             self.show_end()
+            return
+        position = self._position_at(event.y)
+        if position is None or self.text_selection is not None:
+            return  # or the mouse has just selected something
+        hit = self._blocks[position.block].hit(position.row - self._gap(position.block), event.x)
+        if hit is not None:
+            event.stop()
+            event.prevent_default()  # a second click selects everything otherwise
+            self._do(hit, position.block)
 
+    def _do(self, hit: Hit, index: int) -> None:
+        match hit.kind:
+            case "fold":
+                self._toggle(index)
+            case "copy":
+                self.copy(hit.value, "the code")
+            case "link":
+                self._follow(hit.value)
+            case "retry":
+                self.post_message(self.RetryAsked(hit.value))
 
-def _highlighted(row: Strip, start: int, end: int, style: Style) -> Strip:
-    """Lay the selection over some characters of a row."""
-    text = row.text
-    left = cell_len(text[:start])
-    right = row.cell_length if end == -1 else cell_len(text[:end])
-    if right <= left:
-        return row
-    parts = row.crop(0, left), row.crop(left, right), row.crop(right)
-    return Strip.join([parts[0], parts[1].apply_style(style), parts[2]])
+    def _follow(self, address: str) -> None:
+        """Open an address in a browser, or copy it where that would take the terminal."""
+        import webbrowser
+
+        try:
+            takes_terminal = type(webbrowser.get()) is webbrowser.GenericBrowser
+        except webbrowser.Error:
+            takes_terminal = True
+        if takes_terminal:
+            self.copy(address, address)
+            return
+        self.notify(f"Opening {address}", timeout=4, markup=False)
+        self.run_worker(partial(self.app.open_url, address), group="links", thread=True)

@@ -10,10 +10,11 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 from cody_core.schema.events import START, Decision, Entry
-from cody_core.schema.models import ModelInfo
+from cody_core.schema.files import Attachment
+from cody_core.schema.models import CoreInfo, ModelList
 from cody_core.schema.requests import SubmitRequest, Submitted
 from cody_core.schema.response import Response
-from cody_core.schema.threads import ThreadChanges, ThreadDetail, ThreadPage
+from cody_core.schema.threads import Thread, ThreadChanges, ThreadDetail, ThreadPage
 
 
 class Client(Protocol):
@@ -46,6 +47,7 @@ class Client(Protocol):
 
         Raises:
             RunNotFound: neither log nor store knows the run.
+            InvalidRequest: a process works on it that shares no log with this one.
         """
         ...
 
@@ -78,6 +80,8 @@ class Client(Protocol):
     ) -> ThreadPage:
         """List threads, newest change first; ``query`` searches titles and message text.
 
+        Each has the state of its newest run; that it asks is only known of runs of this process.
+
         Raises:
             InvalidRequest: ``cursor`` was not made by an earlier call, or ``limit`` is not
             positive.
@@ -100,6 +104,27 @@ class Client(Protocol):
         """
         ...
 
+    async def fork(
+        self,
+        thread_id: str,
+        *,
+        until: str | None = None,
+        before: str | None = None,
+        title: str | None = None,
+    ) -> Thread:
+        """Copy a thread into a new one that goes its own way, and return that.
+
+        ``until`` is the last run that is copied, ``before`` the first that is not; without either,
+        all that have ended are. What the copies refer to is copied with them, so that the model
+        sees in the new thread what it saw in the old one.
+
+        Raises:
+            ThreadNotFound: there is no such thread.
+            RunNotFound: the thread has no such run.
+            InvalidRequest: the last run to be copied has not ended.
+        """
+        ...
+
     async def delete_thread(self, thread_id: str) -> None:
         """Delete a thread and its runs; runs of it that are live are cancelled.
 
@@ -108,11 +133,38 @@ class Client(Protocol):
         """
         ...
 
-    async def models(self) -> Sequence[ModelInfo]:
+    async def models(self, *, refresh: bool = False) -> ModelList:
         """Return the models of the configured providers, the default one marked.
+
+        These are the models the program knows of, at once. With ``refresh``, providers that can be
+        asked are, which takes seconds at most; one that does not answer is named, and no error.
 
         Raises:
             InvalidModel: the settings name a model that cannot be.
             UnknownProvider: the settings name a provider that is not configured.
+        """
+        ...
+
+    async def info(self) -> CoreInfo:
+        """Return where the core keeps its log, its store and everything else."""
+        ...
+
+    async def find_files(self, query: str, *, limit: int = 20) -> Sequence[str]:
+        """Return paths of workspace files like the query, best first; without one, the least deep.
+
+        Hidden files and what ``.gitignore`` names are left out. What was there some seconds ago
+        may be answered.
+
+        Raises:
+            InvalidRequest: the workspace cannot be read.
+        """
+        ...
+
+    async def read_attachment(self, path: str) -> Attachment:
+        """Return the text of a workspace file for a prompt; of a large one, the beginning.
+
+        Raises:
+            NotFound: there is no such file.
+            InvalidRequest: it lies outside the workspace, or is not text.
         """
         ...

@@ -23,6 +23,7 @@ CodyError
 │   ├── EventLogUnavailable       the log's server cannot be reached
 │   ├── AppendedBefore            an append that counts once, and was made already
 │   └── RunClosed                 an append after the run's terminal event
+├── ServerUnavailable             the ``cody serve`` of a remote client cannot be reached
 ├── ToolError                     a tool could not do it; the message is for the model
 └── StoreError
     ├── StoreUnavailable          busy, full, locked or unreachable: waiting may help
@@ -193,6 +194,12 @@ class RunClosed(EventLogError):
     """The run already has its terminal event; nothing was appended."""
 
     code = "run_closed"
+
+
+class ServerUnavailable(CodyError):
+    """A ``cody serve`` cannot be reached, or what answers is none; the message names its URL."""
+
+    code = "server_unavailable"
 
 
 class ToolError(CodyError):

@@ -10,8 +10,9 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass
+from urllib.parse import urlsplit
 
+from cody_core import __version__
 from cody_core.engine import Engine, EngineLimits
 from cody_core.errors import (
     AppendedBefore,
@@ -21,14 +22,20 @@ from cody_core.errors import (
     RunNotFound,
     StoreUnavailable,
     ThreadNotFound,
+    ToolError,
 )
 from cody_core.eventlog import EventLog
+from cody_core.forking import fork
 from cody_core.ids import new_id, now_ms
 from cody_core.mirror import Mirror
 from cody_core.process import ProcessLock
 from cody_core.providers.catalog import known_models
+from cody_core.providers.offered import offered_models
 from cody_core.providers.pool import ProviderPool
 from cody_core.reducer import replay
+from cody_core.resources import DATABASE, open_log, open_store
+from cody_core.run_worker import RunWorker
+from cody_core.runqueue import RunQueue
 from cody_core.schema.events import (
     START,
     ApprovalResolved,
@@ -37,7 +44,8 @@ from cody_core.schema.events import (
     TurnAbortedByUser,
     offset_key,
 )
-from cody_core.schema.models import ModelInfo
+from cody_core.schema.files import Attachment
+from cody_core.schema.models import CoreInfo, ModelList
 from cody_core.schema.requests import RunRequest, SubmitRequest, Submitted
 from cody_core.schema.response import Response
 from cody_core.schema.threads import (
@@ -50,7 +58,9 @@ from cody_core.settings import Settings, environment
 from cody_core.stores import Store
 from cody_core.submission import decide, event_factory, new_thread, start_event
 from cody_core.tasks import task_group
+from cody_core.tools.attachment import attachment
 from cody_core.tools.builtin import builtin_tools
+from cody_core.tools.file_search import Listing
 from cody_core.tools.grants import Grants
 from cody_core.tools.registry import Registry
 from cody_core.tools.sandbox.host import ProcessSandbox
@@ -62,8 +72,6 @@ from cody_core.workers.tools import ToolWorker
 
 logger = logging.getLogger(__name__)
 
-BUSY_SECONDS = 1.0
-"""How long a call waits for another process that writes; what saves runs tries again by itself."""
 GRACE_SECONDS = 5.0
 """How long leaving the runtime waits for runs to be stored."""
 
@@ -74,8 +82,17 @@ async def open_runtime(
     *,
     providers: ProviderPool | None = None,
     tools: Registry | None = None,
+    shared: bool = False,
+    works: bool = True,
 ) -> AsyncIterator[Runtime]:
     """Open everything a client needs in this process, and close it in order.
+
+    Args:
+        settings: Where everything is.
+        providers: Who answers, in place of those that the settings name.
+        tools: What models can have done, in place of what is built in.
+        shared: Whether runs go to any worker on the same Redis, and come from there.
+        works: Whether this process works on runs at all; without that, another must.
 
     Raises:
         SettingsError: a setting does not work.
@@ -84,62 +101,22 @@ async def open_runtime(
         StoreCorrupt: the database is damaged, or of a newer version.
     """
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(_open_store(settings))
-        log = await stack.enter_async_context(_open_log(settings))
+        store = await stack.enter_async_context(open_store(settings))
+        log, queue = await stack.enter_async_context(open_log(settings, shared=shared))
         process = stack.enter_context(ProcessLock(settings.home / "processes"))
         pool = providers or ProviderPool(settings)
         stack.push_async_callback(pool.aclose)
         registry = tools or Registry(builtin_tools(environment(), secrets=settings.secrets))
         sandbox = await stack.enter_async_context(ProcessSandbox(settings.home / "sandbox"))
-        worker = ToolWorker(
-            log,
-            registry,
-            sandbox,
-            workspace=settings.workspace,
-            grants=Grants.of(settings),
+        grants = Grants.of(settings)
+        tool_worker = ToolWorker(
+            log, registry, sandbox, workspace=settings.workspace, grants=grants
         )
         tasks = await stack.enter_async_context(task_group())
-        runtime = Runtime(settings, log, store, pool, registry, worker, process, tasks)
+        runtime = Runtime(settings, log, queue, store, pool, registry, tool_worker, process, tasks)
         stack.push_async_callback(runtime.stop)
-        runtime.start()
+        runtime.start(works=works)
         yield runtime
-
-
-@asynccontextmanager
-async def _open_log(settings: Settings) -> AsyncIterator[EventLog]:
-    if settings.redis_url:
-        from cody_core.eventlog.redis import RedisEventLog  # a quarter of a second to import
-
-        async with RedisEventLog.open(settings.redis_url) as shared:
-            yield shared
-    else:
-        from cody_core.eventlog.memory import MemoryEventLog
-
-        memory = MemoryEventLog()
-        yield memory
-        await memory.aclose()
-
-
-@asynccontextmanager
-async def _open_store(settings: Settings) -> AsyncIterator[Store]:
-    from cody_core.stores.sqlite import SqliteStore
-
-    try:
-        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"the data directory {str(settings.home)!r} cannot be made: {error.strerror}; "
-        raise StoreUnavailable(msg + "set CODY_HOME to another place") from error
-    database = settings.home / "cody.db"
-    async with SqliteStore.open(database, busy_timeout=BUSY_SECONDS) as store:
-        yield store
-
-
-@dataclass(slots=True)
-class _Live:
-    """A run this process is working on."""
-
-    request: RunRequest
-    work: asyncio.Task[None] | None = None
 
 
 class Runtime:
@@ -149,6 +126,7 @@ class Runtime:
         self,
         settings: Settings,
         log: EventLog,
+        queue: RunQueue,
         store: Store,
         providers: ProviderPool,
         tools: Registry,
@@ -158,29 +136,40 @@ class Runtime:
     ) -> None:
         self._settings = settings
         self._log = log
+        self._queue = queue
         self._store = store
         self._providers = providers
         self._process = process
         self._tasks = tasks
+        self._tools = tools
         self._outbox = Outbox(settings.home / "outbox")
         self._persister = Persister(
             log, store, self._outbox, owner=process.id, log_ttl=settings.log_ttl
         )
-        self._tools = tools
-        self._tool_worker = tool_worker
-        self._engine = Engine(
+        self._new_threads: dict[str, Thread] = {}
+        engine = Engine(
             log,
             provider=providers.get,
             history=self._history,
             tools=tools,
             limits=EngineLimits(settings.max_iterations, settings.max_retries),
         )
-        self._live: dict[str, _Live] = {}
-        self._serving: set[asyncio.Task[None]] = set()
+        self._worker = RunWorker(
+            log,
+            queue,
+            engine,
+            tool_worker,
+            self._persister,
+            tasks,
+            at_once=settings.max_runs,
+            new_threads=self._new_threads,
+        )
+        self._files = Listing(settings.workspace)
+        self._submitting: dict[str, RunRequest] = {}
         self._recovery: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin to put in order what an earlier process left behind."""
+    def start(self, *, works: bool = True) -> None:
+        """Put in order what an earlier process left behind, and begin to work on runs."""
         self._recovery = self._tasks.create_task(
             recover(
                 self._log,
@@ -190,14 +179,17 @@ class Runtime:
                 log_ttl=self._settings.log_ttl,
             )
         )
+        if works:
+            self._worker.start()
 
-    async def stop(self) -> None:
-        """End all runs, wait a moment for them to be stored, then leave the rest to the outbox."""
-        for live in self._live.values():
-            if live.work is not None:
-                live.work.cancel()
-        if ending := self._serving | ({self._recovery} if self._recovery else set()):
-            _, late = await asyncio.wait(ending, timeout=GRACE_SECONDS)
+    async def stop(self, *, grace: float = 0.0) -> None:
+        """End all runs, wait a moment for them to be stored, then leave the rest to the outbox.
+
+        ``grace`` is how many seconds they may go on for before that. Stopping twice is allowed.
+        """
+        await self._worker.stop(grace=grace, storing=GRACE_SECONDS)
+        if self._recovery is not None:
+            _, late = await asyncio.wait({self._recovery}, timeout=GRACE_SECONDS)
             for task in late:
                 task.cancel()
 
@@ -208,17 +200,27 @@ class Runtime:
             return known
         thread = await self._thread_of(request)
         run = decide(self._settings, request, run_id, thread, tools=self._tools.names)
-        self._live[run_id] = live = _Live(run)
+        self._submitting[run_id] = run
         try:
-            unstored = await self._create(run, request.prompt) if thread is None else None
-            await self._log.append(run_id, [start_event(run)])
-        except BaseException:
-            del self._live[run_id]
+            await self._announce(run, request.prompt, is_new=thread is None)
+        except AppendedBefore:  # by another process, at the same moment
+            if (known := await self._submitted(run_id)) is not None:
+                return known
             raise
-        task = self._tasks.create_task(self._serve(live, unstored))
-        self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
+        finally:
+            del self._submitting[run_id]
         return Submitted(run_id=run_id, thread_id=run.thread_id, turn_id=run.turn_id)
+
+    async def _announce(self, run: RunRequest, prompt: str, *, is_new: bool) -> None:
+        if is_new and (unstored := await self._create(run, prompt)) is not None:
+            self._new_threads[run.run_id] = unstored
+        start = start_event(run, queued=self._worker.is_full)
+        try:
+            await self._log.append(run.run_id, [start], once="start")
+            await self._queue.put(run)
+        except BaseException:
+            self._new_threads.pop(run.run_id, None)
+            raise
 
     async def follow(self, run_id: str, *, after: str = START) -> AsyncGenerator[Sequence[Entry]]:
         """Yield a run's events; see ``Client.follow``.
@@ -241,6 +243,9 @@ class Runtime:
         response = await self.run(run_id)
         if response.is_terminal and not await self._goes_on(run_id):
             return
+        if not await self._log.exists(run_id):
+            msg = f"run {run_id!r} is at work in another Cody, out of reach of this one: "
+            raise InvalidRequest(msg + "stop it there")
         abort = TurnAbortedByUser(turn_id=response.turn_id, reason=reason)
         try:
             await self._log.append(run_id, [event_factory(run_id)(abort)])
@@ -284,7 +289,8 @@ class Runtime:
         query: str | None = None,
     ) -> ThreadPage:
         """List threads; see ``Client.threads``."""
-        return await self._store.list_threads(limit=limit, cursor=cursor, tag=tag, query=query)
+        page = await self._store.list_threads(limit=limit, cursor=cursor, tag=tag, query=query)
+        return self._persister.marked(page)
 
     async def thread(self, thread_id: str) -> ThreadDetail:
         """Return a thread and its runs; see ``Client.thread``."""
@@ -300,43 +306,59 @@ class Runtime:
         if not await self._store.update_thread(thread_id, changes, now=now_ms()):
             raise _thread_not_found(thread_id)
 
+    async def fork(
+        self,
+        thread_id: str,
+        *,
+        until: str | None = None,
+        before: str | None = None,
+        title: str | None = None,
+    ) -> Thread:
+        """Copy a thread up to a run; see ``Client.fork``."""
+        copy = fork(await self.thread(thread_id), until=until, before=before, title=title)
+        await self._store.create_thread(copy.thread, copy.runs)
+        return copy.thread
+
     async def delete_thread(self, thread_id: str) -> None:
         """Delete a thread; see ``Client.delete_thread``."""
-        for run_id, live in list(self._live.items()):
-            if live.request.thread_id == thread_id:
-                await self.cancel(run_id, reason="thread deleted")
+        for run in [*await self._queue.waiting(), *self._worker.live.values()]:
+            if run.thread_id == thread_id:
+                await self.cancel(run.run_id, reason="thread deleted")
         if not await self._store.delete_thread(thread_id):
             raise _thread_not_found(thread_id)
 
-    async def models(self) -> Sequence[ModelInfo]:
+    async def models(self, *, refresh: bool = False) -> ModelList:
         """Return the models there are; see ``Client.models``."""
-        return known_models(self._settings)
+        if refresh:
+            return await offered_models(self._settings, self._providers)
+        return ModelList(models=tuple(known_models(self._settings)))
 
-    async def _serve(self, live: _Live, unstored: Thread | None) -> None:
-        """Work on a run, and store it. Stopping the work leaves the storing to end by itself."""
-        run_id = live.request.run_id
-        try:
-            async with task_group() as tasks:
-                tasks.create_task(self._persister.run(run_id, unstored))
-                live.work = tasks.create_task(self._work(live.request))
-        except Exception:
-            logger.exception("run %s could not be stored", run_id)
-        finally:
-            del self._live[run_id]
+    async def info(self) -> CoreInfo:
+        """Return where things are; see ``Client.info``."""
+        settings = self._settings
+        return CoreInfo(
+            version=__version__,
+            log=_without_password(settings.redis_url) if settings.redis_url else "memory",
+            store=str(settings.home / DATABASE),
+            workspace=str(settings.workspace),
+            home=str(settings.home),
+        )
 
-    async def _work(self, run: RunRequest) -> None:
-        """Run engine and tools side by side: if one fails the other stops, and other runs go on."""
+    async def find_files(self, query: str, *, limit: int = 20) -> Sequence[str]:
+        """Return paths of workspace files; see ``Client.find_files``."""
         try:
-            async with task_group() as tasks:
-                tasks.create_task(self._tool_worker.run(run))
-                tasks.create_task(self._engine.run(run))
-        except Exception:
-            logger.exception("run %s could not be worked on", run.run_id)
+            return await self._files.find(query, limit)
+        except ToolError as error:
+            raise InvalidRequest(str(error)) from error
+
+    async def read_attachment(self, path: str) -> Attachment:
+        """Return the text of a workspace file; see ``Client.read_attachment``."""
+        return await attachment(path, self._settings.workspace)
 
     async def _submitted(self, run_id: str) -> Submitted | None:
         """Return where a run is that was submitted before."""
-        if live := self._live.get(run_id):
-            known: Response | RunRequest = live.request
+        if run := self._submitting.get(run_id) or self._worker.live.get(run_id):
+            known: Response | RunRequest = run
         elif response := await self._reduced(run_id) or await self._store.get_run(run_id):
             known = response
         else:
@@ -384,6 +406,12 @@ class Runtime:
         runs = {response.id: response for response in await self._store.list_runs(thread_id)}
         runs |= {response.id: response for response in self._persister.unsaved(thread_id)}
         return sorted(runs.values(), key=lambda response: (response.created_at, response.id))
+
+
+def _without_password(url: str) -> str:
+    """Return where a server is, and nothing of how to get in: that may be in the query, too."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _run_not_found(run_id: str) -> RunNotFound:

@@ -1,8 +1,8 @@
 """Settings: one typed object, read in one place and passed in.
 
-No other module reads the environment. Later sources win: defaults < ``config.toml`` < ``.env`` <
-``.env.local`` < environment < flags. In ``config.toml`` settings go by their field names, in the
-environment by the names listed at each field.
+No other module reads the environment. Later sources win: defaults < what the first run kept <
+``config.toml`` < ``.env`` < ``.env.local`` < environment < flags. In ``config.toml`` settings go by
+their field names, in the environment by the names listed at each field.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError as SourceError
 
 from cody_core.errors import SettingsError
+from cody_core.kept import kept_keys, kept_model
 
 ENV_FILES = (".env", ".env.local")
 """Read from the directory the program is started in; the second wins."""
@@ -106,6 +107,23 @@ class UiSettings(BaseModel):
     """Seconds after which the end of an answer is worth a call."""
 
 
+class ServerSettings(BaseModel):
+    """How ``cody serve`` works, and for whom: ``[serve]`` in ``config.toml``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    allowed_hosts: tuple[str, ...] = ()
+    """Names the server goes by besides ``localhost`` and the one it binds, without a port."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins whose pages may use the server, such as ``https://ui.example.org``."""
+    grace: float = Field(default=30.0, ge=0)
+    """Seconds that runs have to finish by themselves when the server is told to end."""
+    max_live: int = Field(default=10_000, ge=1)
+    """How many runs may be worked on or wait for that; the next one is refused."""
+    max_body: int = Field(default=20_000_000, ge=1)
+    """Bytes a request may have."""
+
+
 class Settings(BaseSettings):
     """Everything that can be set. Build it with ``load_settings``."""
 
@@ -139,6 +157,12 @@ class Settings(BaseSettings):
     """The address ``cody serve`` binds."""
     port: int = Field(4010, ge=0, le=65535, validation_alias=AliasChoices("PORT", "CODY_PORT"))
     """The port ``cody serve`` listens on."""
+    token: SecretStr | None = Field(None, validation_alias="CODY_TOKEN")
+    """The secret that ``cody serve`` asks its clients for, and that a client shows."""
+    server: str | None = Field(None, validation_alias="CODY_SERVER")
+    """The address of a ``cody serve`` to work on; without it, all is done in this process."""
+    serve: ServerSettings = Field(default_factory=ServerSettings, validation_alias="CODY_SERVE")
+    """What ``cody serve`` lets in, and how it ends."""
     redis_url: str | None = Field(None, validation_alias="REDIS_URL", repr=False)
     """The Redis server that holds the event log; without it the log lives in this process."""
     convex_url: str | None = Field(None, validation_alias="CONVEX_URL")
@@ -166,6 +190,10 @@ class Settings(BaseSettings):
 
     max_iterations: int = Field(50, ge=1, validation_alias="CODY_MAX_ITERATIONS")
     """How often one run may ask the model, tool calls answered in between."""
+    max_runs: int = Field(64, ge=1, validation_alias="CODY_MAX_RUNS")
+    """How many runs one process works on at the same time; further ones are queued."""
+    claim_seconds: float = Field(20.0, gt=0, validation_alias="CODY_CLAIM_SECONDS")
+    """Seconds without a sign of life after which another worker takes a run over."""
     max_retries: int = Field(4, ge=0, validation_alias="CODY_MAX_RETRIES")
     """How often a request that failed before its first token is sent again."""
     max_output_tokens: int | None = Field(None, gt=0, validation_alias="CODY_MAX_OUTPUT_TOKENS")
@@ -198,7 +226,7 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> frozenset[str]:
         """Every key there is: what must not reach a tool's child process, or a log."""
-        found = [self.openai_api_key, self.anthropic_api_key]
+        found = [self.openai_api_key, self.anthropic_api_key, self.token]
         found += [provider.api_key for provider in self.providers.values()]
         return frozenset(key.get_secret_value() for key in found if key is not None)
 
@@ -278,7 +306,22 @@ def load_settings(**flags: Any) -> Settings:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, SourceError) as error:
         msg = f"settings cannot be read from {str(config_path())!r} or the environment: {error}"
         raise SettingsError(msg) from error
-    return settings.model_copy(update={"providers": _with_keys(settings)})
+    return _with_kept(settings.model_copy(update={"providers": _with_keys(settings)}))
+
+
+def _with_kept(settings: Settings) -> Settings:
+    """Fill in what the first run kept, where no other source says anything."""
+    keys = kept_keys(settings.home)
+    fields = {"openai": "openai_api_key", "anthropic": "anthropic_api_key"}
+    missing = {}
+    for name, field in fields.items():
+        provider = settings.provider(name)
+        if keys.get(name) and provider is not None and provider.api_key is None:
+            missing[field] = SecretStr(keys[name])
+    settings = settings.model_copy(update=missing)
+    if settings.has_model or not (model := kept_model(settings.home)):
+        return settings
+    return settings.model_copy(update={"model": model})
 
 
 def _with_keys(settings: Settings) -> dict[str, ProviderSettings]:

@@ -122,8 +122,8 @@ def event_factory(run_id: str) -> EventFactory:
     return EventFactory(run_id, TraceContext(traceparent=traceparent(run_id)))
 
 
-def start_event(run: RunRequest) -> Event:
-    """Return the first event of a run."""
+def start_event(run: RunRequest, *, queued: bool = False) -> Event:
+    """Return the first event of a run; one that is queued waits for its turn."""
     start = ResponseStart(
         response_id=run.run_id,
         turn_id=run.turn_id,
@@ -133,5 +133,6 @@ def start_event(run: RunRequest) -> Event:
         provider_id=run.provider_id,
         created_at=now_ms(),
         input_items=run.input_items,
+        status="queued" if queued else None,
     )
     return event_factory(run.run_id)(start)

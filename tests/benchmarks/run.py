@@ -6,7 +6,7 @@ import argparse
 import logging
 import time
 
-from benchmarks import cancelling, latency, logs, reducer, storing, tools
+from benchmarks import cancelling, latency, logs, reducer, screen, storing, tools
 
 SUBJECTS = {
     "reducer": reducer.tables,
@@ -15,6 +15,7 @@ SUBJECTS = {
     "storing": storing.tables,
     "tools": tools.tables,
     "cancelling": cancelling.tables,
+    "screen": screen.tables,
 }
 
 

@@ -3,6 +3,9 @@
 It answers in the OpenAI Responses API. The model's name says how: ``200-800`` is 800 deltas at
 200 a second, ``0-1000`` as fast as they go. Each delta begins with the reading of ``perf_counter``
 when it was sent, in nanoseconds; that clock is the same in all processes of a machine.
+
+``200-markdown`` is a long answer in Markdown at 200 deltas a second. Its last line alone has such a
+reading, which can then be read off the screen.
 """
 
 from __future__ import annotations
@@ -14,16 +17,23 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
+from benchmarks.markdown import markdown
+
 FILLER = " tokens of an answer\n"
+MARKDOWN_CHARACTERS = 40_000
+DELTA_CHARACTERS = 12
+LAST_WORDS = "the last delta was sent at"
 
 
 @contextmanager
 def source() -> Iterator[str]:
     """Run the server while the block runs, and give its address."""
-    command = [sys.executable, __file__]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "benchmarks.source"]
+    tests = Path(__file__).parent.parent
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tests) as process:
         assert process.stdout is not None
         try:
             yield process.stdout.readline().strip()
@@ -44,12 +54,13 @@ class _Connection(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
-        rate, count = map(int, json.loads(body)["model"].split("-"))
+        rate, what = json.loads(body)["model"].split("-")
+        texts = _long_answer() if what == "markdown" else _stamps(int(what))
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
-        for event in _answer(rate, count):
+        for event in _answer(_paced(int(rate), texts)):
             frame = b"event: %b\ndata: %b\n\n" % (event["type"].encode(), _json(event))
             self.wfile.write(b"%x\r\n%b\r\n" % (len(frame), frame))
         self.wfile.write(b"0\r\n\r\n")
@@ -62,11 +73,11 @@ def _json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def _answer(rate: int, count: int) -> Iterator[dict[str, Any]]:
+def _answer(deltas: Iterator[str]) -> Iterator[dict[str, Any]]:
     item = {"id": "msg_1", "type": "message", "role": "assistant"}
     yield {"type": "response.output_item.added", "output_index": 0, "item": item}
     texts = []
-    for text in _paced(rate, count):
+    for text in deltas:
         texts.append(text)
         yield {"type": "response.output_text.delta", "output_index": 0, "delta": text}
     content = [{"type": "output_text", "text": "".join(texts)}]
@@ -75,13 +86,29 @@ def _answer(rate: int, count: int) -> Iterator[dict[str, Any]]:
     yield {"type": "response.completed", "response": {"id": "resp_1", "usage": None}}
 
 
-def _paced(rate: int, count: int) -> Iterator[str]:
+def _paced(rate: int, texts: Iterator[str]) -> Iterator[str]:
     """Yield texts when they are due, counted from the first: a late one delays no other."""
     began = time.perf_counter()
-    for number in range(count):
+    number = 0
+    while True:
         if rate:
             time.sleep(max(0.0, began + number / rate - time.perf_counter()))
+        if (text := next(texts, None)) is None:
+            return
+        yield text
+        number += 1
+
+
+def _stamps(count: int) -> Iterator[str]:
+    for _ in range(count):
         yield f"{time.perf_counter_ns()}{FILLER}"
+
+
+def _long_answer() -> Iterator[str]:
+    text = markdown(MARKDOWN_CHARACTERS)
+    for start in range(0, len(text), DELTA_CHARACTERS):
+        yield text[start : start + DELTA_CHARACTERS]
+    yield f"\n\n{LAST_WORDS} {time.perf_counter_ns()}"
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from cody_core.eventlog.redis import RedisEventLog
 from cody_core.process import ProcessLock
 from cody_core.providers.pool import ProviderPool
 from cody_core.providers.scripted import ScriptedProvider, Step
+from cody_core.runqueue.memory import MemoryRunQueue
 from cody_core.runtime import Runtime
 from cody_core.schema.events import START, Entry, Event, Payload, ResponseDone
 from cody_core.schema.requests import SubmitRequest
@@ -162,7 +163,9 @@ async def open_core(home: Path, redis_url: str | None) -> AsyncIterator[Core]:
         sandbox = await stack.enter_async_context(ProcessSandbox(home / "sandbox"))
         worker = ToolWorker(log, registry, sandbox, workspace=home, grants=Grants.of(settings))
         tasks = await stack.enter_async_context(task_group())
-        runtime = Runtime(settings, log, store, pool, registry, worker, process, tasks)
+        runtime = Runtime(
+            settings, log, MemoryRunQueue(), store, pool, registry, worker, process, tasks
+        )
         stack.push_async_callback(runtime.stop)
         runtime.start()
         yield Core(runtime, log, turns)

@@ -116,7 +116,7 @@ async def test_the_thread_remembers_its_model(client: Client) -> None:
     response = await ask(client)
     thread = (await client.thread(response.thread_id)).thread
     assert f"{thread.provider_id}/{thread.model_id}" == MODEL
-    models = await client.models()
+    models = (await client.models()).models
     assert [model.name for model in models if model.is_default] == [MODEL]
 
 

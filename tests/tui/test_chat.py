@@ -116,7 +116,7 @@ async def test_quitting_in_the_middle_of_an_answer_saves_it(
     async with app.run_test() as pilot:
         await send(pilot, "talk")
         await until(pilot, lambda: state(pilot) == "answering" and len(shown(pilot)) > 400)
-        key(pilot, "ctrl+q")
+        key(pilot, "ctrl+q", "ctrl+q")
         await until(pilot, lambda: not app.is_running)
     assert app.return_code == 0
     async with open_runtime(make_settings()) as client:

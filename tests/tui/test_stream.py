@@ -7,9 +7,12 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 from rich.style import Style
 from textual.strip import Strip
 
+from cody_tui.widgets.hits import is_marked, plain_text
+from cody_tui.widgets.markdown import code_blocks
 from cody_tui.widgets.palette import NAMES, Palette
 from cody_tui.widgets.stream import WINDOW, MarkdownStream
 
@@ -108,7 +111,9 @@ def test_a_long_open_fence_shows_every_line_and_is_exact_once_closed() -> None:
         stream.update(text[:end], finished=False)
         strips_of(stream)
     stream.update(text[:-4], finished=False)
-    assert texts(strips_of(stream)) == ["python", *lines]
+    label, *shown = texts(strips_of(stream))
+    assert label.split() == ["python", "copy"]
+    assert shown == lines
     stream.update(text, finished=False)
     assert strips_of(stream) == whole(text)
 
@@ -141,3 +146,43 @@ def test_a_link_says_where_it_leads_unless_its_text_does() -> None:
     assert texts(whole("[bank](http://evil.example) <http://a.example>", 80)) == [
         "bank (http://evil.example) http://a.example"
     ]
+
+
+def test_links_are_links_for_the_terminal_too() -> None:
+    (strip,) = whole("[here](https://example.com/a) [there](ftp://x)", 80)
+    assert [segment.style.link for segment in strip if segment.text in ("here", "there")
+            and segment.style] == ["https://example.com/a", None]  # fmt: skip
+    assert "\x1b]8;" in strip.render(Console(color_system="truecolor", force_terminal=True))
+
+
+def test_tasks_have_boxes_and_lists_nest() -> None:
+    text = "- [ ] open\n- [x] done\n  - [X] **deep**\n  - [y] text\n1. [x] number\n"
+    assert [strip.text.rstrip() for strip in whole(text, 40)] == [
+        "  ☐ open", "  ☑ done", "    ☑ deep", "    ◦ [y] text", "", "  1. [x] number",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "שלום עולם, abc 123",
+        "مرحبا بالعالم",
+        "नमस्ते दुनिया",
+        "日本語とﾊﾝｶｸ",
+        "👩\u200d👧 🇯🇵 e\u0301 🌿",
+    ],
+)
+def test_writing_of_any_kind_stays_as_it_is(text: str) -> None:
+    assert texts(whole(text, 80)) == [text]
+    assert "".join(texts(whole(f"- {text}", 12))).removeprefix("•").replace(" ", "") == (
+        text.replace(" ", "")
+    )
+    table = texts(whole(f"| a |\n|---|\n| {text} |", 80))
+    assert table[2] == text
+
+
+def test_every_block_of_code_offers_to_be_copied() -> None:
+    text = "```\na\n```\n\n    b\n\n> ```py\n> c\n> ```\n"
+    offers = [strip for strip in whole(text, 40) if is_marked(strip, "copy")]
+    assert len(offers) == len(code_blocks(text)) == 3
+    assert [plain_text(strip).split() for strip in offers] == [[], [], ["▎", "py"]]

@@ -9,7 +9,8 @@ from cody_core.schema.items import ErrorItem, Message
 from cody_core.schema.response import ErrorInfo, Response
 from cody_core.schema.threads import Thread, ThreadDetail
 
-from cody_tui.views import NOTES, Activity, PlainText, TextView, WholeView, write_thread
+from cody_tui.endings import NOTES
+from cody_tui.views import Activity, PlainText, TextView, WholeView, write_thread
 
 RUN = new_id()
 

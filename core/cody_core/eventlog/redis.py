@@ -101,7 +101,7 @@ class RedisEventLog:
     def __init__(
         self, client: redis.asyncio.Redis, tasks: asyncio.TaskGroup, *, patience: float
     ) -> None:
-        self._client = client
+        self.client = client
         self._tasks = tasks
         self._patience = patience
         self._script = client.register_script(_APPEND)
@@ -125,7 +125,7 @@ class RedisEventLog:
         try:
             async with task_group() as tasks:
                 log = cls(client, tasks, patience=patience)
-                await log._call(client.ping, patience=0)
+                await log.call(client.ping, patience=0)
                 try:
                     yield log
                 finally:
@@ -148,7 +148,7 @@ class RedisEventLog:
                 data = [event.to_json() for event in events]
                 head: list[str | int | bytes] = [self._writer, number, end, once or ""]
                 args = [*head, *data]
-                offsets = await self._call(lambda: self._script(keys=keys, args=args))
+                offsets = await self.call(lambda: self._script(keys=keys, args=args))
             if offsets == [b"before"]:
                 msg = f"{once!r} was appended to run {run_id!r} already"
                 raise AppendedBefore(msg)
@@ -193,19 +193,19 @@ class RedisEventLog:
 
     async def exists(self, run_id: str) -> bool:
         """Tell whether the run has any event in the log."""
-        return bool(await self._call(lambda: self._client.exists(stream_key(run_id))))
+        return bool(await self.call(lambda: self.client.exists(stream_key(run_id))))
 
     async def expire(self, run_id: str, *, seconds: float) -> None:
         """Let the server forget the run after that time."""
         milliseconds = max(1, int(seconds * 1000))
 
         async def both() -> None:
-            async with self._client.pipeline(transaction=True) as pipe:
+            async with self.client.pipeline(transaction=True) as pipe:
                 for key in (stream_key(run_id), meta_key(run_id)):
                     pipe.pexpire(key, milliseconds)
                 await pipe.execute()
 
-        await self._call(both)
+        await self.call(both)
         self._locks.pop(run_id, None)
 
     async def aclose(self) -> None:
@@ -215,14 +215,14 @@ class RedisEventLog:
             tail.stop()
 
     async def _range(self, run_id: str, after: str) -> list[Entry]:
-        reply = await self._call(
-            lambda: self._client.xrange(stream_key(run_id), f"({after}", "+", count=BATCH)
+        reply = await self.call(
+            lambda: self.client.xrange(stream_key(run_id), f"({after}", "+", count=BATCH)
         )
         return _entries(cast("_Reply", reply))
 
     async def _is_over(self, run_id: str, position: str) -> bool:
         """Tell whether nothing can come after an offset: it is the end, or the run is forgotten."""
-        reply = await self._call(lambda: self._client.xrevrange(stream_key(run_id), count=1))
+        reply = await self.call(lambda: self.client.xrevrange(stream_key(run_id), count=1))
         last = _entries(cast("_Reply", reply))
         if not last:
             return not reply
@@ -249,8 +249,8 @@ class RedisEventLog:
         key = stream_key(run_id)
         try:
             while not tail.ended:
-                reply = await self._call(
-                    lambda: self._client.xread({key: tail.position}, count=BATCH, block=BLOCK_MS)
+                reply = await self.call(
+                    lambda: self.client.xread({key: tail.position}, count=BATCH, block=BLOCK_MS)
                 )
                 for _, batch in cast("list[tuple[bytes, _Reply]]", reply):
                     tail.position = batch[-1][0].decode()
@@ -259,7 +259,7 @@ class RedisEventLog:
         except EventLogUnavailable as error:
             tail.fail(error)
 
-    async def _call(
+    async def call(
         self, command: Callable[[], Awaitable[T]], *, patience: float | None = None
     ) -> T:
         """Run a command, again after a pause while the server is away."""

@@ -6,10 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any
 
 from cody_core.errors import InvalidModel, UnknownProvider
 from cody_core.schema.models import ModelInfo
+from cody_core.schema.prices import Price
 from cody_core.settings import Settings
 
 FAMILIES = (
@@ -24,6 +26,13 @@ FAMILIES = (
 """What a bare name begins with, and whose it is."""
 OWN_MODELS_ONLY = ("openai", "anthropic", "demo")
 """Kinds of adapters whose APIs offer no other vendor's models."""
+
+
+NO_CONVERSATION = (
+    "audio", "babbage", "dall-e", "davinci", "embedding", "image", "moderation", "realtime", "sora",
+    "transcribe", "tts", "whisper",
+)  # fmt: skip
+"""What is in the names of models that OpenAI lists and nobody can talk to."""
 
 
 @cache
@@ -64,17 +73,44 @@ def resolve(settings: Settings, model: str | None, provider_id: str | None) -> M
     raise InvalidModel(msg)
 
 
-def known_models(settings: Settings) -> Sequence[ModelInfo]:
-    """Return the models of the providers that can be used as configured, the default marked."""
+def known_models(
+    settings: Settings, offered: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> Sequence[ModelInfo]:
+    """Return the models of the providers that can be used as configured, the default marked.
+
+    ``offered`` are the models that providers say they have, by provider.
+    """
     default = resolve(settings, None, None)
-    names = [name for name in settings.provider_names if _usable(settings, name)]
-    found = [_info(settings, name, model) for name in names for model in _listed(settings, name)]
-    if default.name not in {info.name for info in found}:
-        found.insert(0, default)
+    names = [name for name in settings.provider_names if _usable(settings, name) or name in offered]
+    found = {
+        (name, model): _info(settings, name, model)
+        for name in names
+        for model in (*_listed(settings, name), *_for_talking(sorted(offered.get(name, ()))))
+    }
+    models = list(found.values())
+    if default.name not in {info.name for info in models}:
+        models.insert(0, default)
     return [
         info.model_copy(update={"is_default": True}) if info.name == default.name else info
-        for info in found
+        for info in models
     ]
+
+
+def _for_talking(models: Sequence[str]) -> Sequence[str]:
+    return [model for model in models if not any(part in model for part in NO_CONVERSATION)]
+
+
+def askable(settings: Settings) -> Sequence[str]:
+    """Return the providers that can be asked for their models: they have a key, or need none."""
+    return [name for name in settings.provider_names if _has_access(settings, name)]
+
+
+def _has_access(settings: Settings, provider_id: str) -> bool:
+    provider = settings.provider(provider_id)
+    if provider is None:
+        return False
+    needs_key = provider.kind in ("openai", "anthropic") or provider.api_key_env is not None
+    return provider.api_key is not None or not needs_key
 
 
 def _of_provider(settings: Settings, model: str | None, provider_id: str) -> ModelInfo:
@@ -127,7 +163,16 @@ def _info(settings: Settings, provider_id: str, model: str) -> ModelInfo:
         provider_id=provider_id,
         context_tokens=min(context, settings.context_tokens or context) if context else None,
         max_output_tokens=known.get("max_output_tokens"),
+        price=_price(settings, provider_id, known),
     )
+
+
+def _price(settings: Settings, provider_id: str, known: Mapping[str, Any]) -> Price | None:
+    """Return the published price; behind an address of somebody's own it may be another."""
+    provider = settings.provider(provider_id)
+    if "price" not in known or provider is None or provider.base_url is not None:
+        return None
+    return Price(**known["price"], as_of=_data()[provider_id]["prices_as_of"])
 
 
 def _usable(settings: Settings, provider_id: str) -> bool:

@@ -79,7 +79,7 @@ def script(request: ModelRequest) -> Sequence[Step]:
             _SCRIPT_IDEA,
             Say(f"I count that with a script.\n\n<script>\n{_SCRIPT}\n</script>\n"),
         )
-    return (Say(f"This is what the script came back with:\n\n```json\n{said}\n```"),)
+    return (Say(f"This is what the script came back with:\n\n```\n{said}\n```"),)
 
 
 def fail(request: ModelRequest) -> Sequence[Step]:

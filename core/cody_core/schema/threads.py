@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import StringConstraints
 
@@ -15,9 +15,12 @@ TITLE_LENGTH = 80
 Title = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=50, strip_whitespace=True)]
 
+ThreadState: TypeAlias = Literal["running", "asking", "failed", "stopped"]
+"""How the newest run of a thread stands, where it is not just complete."""
+
 
 class Thread(Shape):
-    """A conversation. Model and provider are those of its newest run."""
+    """A conversation. Model and provider are those of its newest run; only lists tell ``state``."""
 
     id: Uuid
     title: str
@@ -28,6 +31,7 @@ class Thread(Shape):
     provider_id: Omittable[str] = None
     created_at: Milliseconds
     updated_at: Milliseconds
+    state: Omittable[ThreadState] = None
 
 
 class ThreadPage(Shape):

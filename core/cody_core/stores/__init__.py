@@ -42,8 +42,11 @@ class Store(Protocol):
     Every call may raise ``StoreUnavailable`` (wait and try again) or ``StoreCorrupt``.
     """
 
-    async def create_thread(self, thread: Thread) -> bool:
-        """Store a new thread; return whether it was new. One that exists is left as it is."""
+    async def create_thread(self, thread: Thread, runs: Sequence[Response] = ()) -> bool:
+        """Store a new thread and runs of it, all or nothing; return whether it was new.
+
+        A thread that exists is left as it is. The runs have ended, and are new as well.
+        """
         ...
 
     async def get_thread(self, thread_id: str) -> Thread | None:
@@ -60,8 +63,9 @@ class Store(Protocol):
     ) -> ThreadPage:
         """List threads by last change, newest first, all of the filters applied.
 
-        ``query`` is what a person types: words that must all occur, the last one perhaps
-        unfinished, in the title or in one message of the thread. No character in it is special.
+        Each has the state of its newest run. ``query`` is what a person types: words that must all
+        occur, the last one perhaps unfinished, in the title or in one message of the thread. No
+        character in it is special.
         ``limit`` is at most 500.
 
         Raises:

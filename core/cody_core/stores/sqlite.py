@@ -30,6 +30,13 @@ MAX_PAGE = 500
 """Threads in one page at most; who asks for more gets a cursor to go on with."""
 
 _THREAD = "id, title, summary, tags, agent_role, model_id, provider_id, created_at, updated_at"
+_STATE = (
+    "(SELECT CASE status WHEN 'queued' THEN 'running' WHEN 'in_progress' THEN 'running'"
+    " WHEN 'error' THEN 'failed' WHEN 'aborted' THEN 'stopped' END FROM runs"
+    " WHERE thread_id = threads.id ORDER BY created_at DESC, id DESC LIMIT 1) AS state"
+)
+_FIRST_VERSION = "0-1"
+"""The version of a run that never was in a log."""
 _Int64 = Annotated[int, Field(ge=0, lt=2**63)]
 _CURSOR: TypeAdapter[tuple[int, str]] = TypeAdapter(tuple[_Int64, str])
 _Kind = Literal["input", "output"]
@@ -61,8 +68,8 @@ class SqliteStore:
         """Close the store once calls under way are through; what was saved before is durable."""
         await self._database.aclose()
 
-    async def create_thread(self, thread: Thread) -> bool:
-        """Store a new thread; return whether it was new. One that was deleted stays so."""
+    async def create_thread(self, thread: Thread, runs: Sequence[Response] = ()) -> bool:
+        """Store a new thread and its runs; return whether it was new. One deleted stays so."""
         row = (
             *(thread.id, thread.title, thread.summary, _json(thread.tags), thread.agent_role),
             *(thread.model_id, thread.provider_id, thread.created_at, thread.updated_at),
@@ -76,6 +83,8 @@ class SqliteStore:
             )
             for (key,) in made:
                 await self._index("title_index", [(key, thread.title)])
+            for run in runs if made else ():
+                await self._save(RunWrite(run, _FIRST_VERSION))
         return bool(made)
 
     async def get_thread(self, thread_id: str) -> Thread | None:
@@ -109,7 +118,7 @@ class SqliteStore:
         where, values = _filters(cursor, tag, query)
         async with self._database.snapshot():
             rows = await self._database.rows(
-                f"SELECT {_THREAD} FROM threads WHERE {where}"
+                f"SELECT {_THREAD}, {_STATE} FROM threads WHERE {where}"
                 " ORDER BY updated_at DESC, id DESC LIMIT ?",
                 (*values, limit + 1),
             )
@@ -159,11 +168,7 @@ class SqliteStore:
         async with self._database.transaction():
             if not await self._admits(write):
                 return False
-            new = await self._save_header(write)
-            if new:
-                inputs = write.response.input_items
-                await self._save_items(write.response.id, "input", dict(enumerate(inputs)))
-            await self._save_items(write.response.id, "output", await self._to_write(write))
+            await self._save(write)
             await self._touch_thread(write.response)
         return True
 
@@ -204,6 +209,12 @@ class SqliteStore:
             return False
         with self._database.readable(f"run {response.id!r}"):
             return offset_key(write.version) > offset_key(version)
+
+    async def _save(self, write: RunWrite) -> None:
+        if await self._save_header(write):
+            inputs = write.response.input_items
+            await self._save_items(write.response.id, "input", dict(enumerate(inputs)))
+        await self._save_items(write.response.id, "output", await self._to_write(write))
 
     async def _save_header(self, write: RunWrite) -> bool:
         """Write all of a run but its items; return whether it is new."""
@@ -314,9 +325,9 @@ class SqliteStore:
             return Response.model_validate_json(text)
 
     def _thread(self, row: Sequence[Any]) -> Thread:
-        names = _THREAD.split(", ")
+        names = [*_THREAD.split(", "), "state"]
         with self._database.readable(f"thread {row[0]!r}"):
-            values = dict(zip(names, row, strict=True))
+            values = dict(zip(names, row, strict=False))
             return Thread(**{**values, "tags": tuple(json.loads(values["tags"]))})
 
 

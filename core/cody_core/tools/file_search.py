@@ -1,11 +1,19 @@
-"""``file_search``: files whose path is like what somebody remembers of it."""
+"""``file_search``: files whose path is like what somebody remembers of it.
+
+The tool looks at what is there now, for a model that has just written it. ``Listing`` is for
+somebody who types and wants an answer at every key: it remembers the files for a few seconds.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import heapq
+import os
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +28,11 @@ DEFAULT_RESULTS = 20
 MOST_RESULTS = 200
 MOST_FILES = 300_000
 """How many files are looked at before the search says that it stopped."""
+
+MOST_LISTED = 50_000
+"""How many files a listing remembers."""
+LISTED_SECONDS = 5.0
+"""How long a listing is believed."""
 
 _RUN = 8
 _BOUNDARY = 10
@@ -105,28 +118,83 @@ class Likeness:
         return max(_worth(way, folded, path, name) for way in ways)
 
 
+class Listing:
+    """The files of a folder as they were a moment ago, for whoever completes paths.
+
+    Hidden files are left out, as is what ``.gitignore`` names, what is no file, and names that
+    nobody could type.
+    """
+
+    def __init__(self, root: Path, *, seconds: float = LISTED_SECONDS) -> None:
+        self._root = root
+        self._seconds = seconds
+        self._read: float | None = None
+        self._paths: Sequence[str] = ()
+        self._reading = asyncio.Lock()
+
+    async def find(self, query: str, limit: int) -> list[str]:
+        """Return the files most like a query, best first; without one, those least deep.
+
+        Raises:
+            ToolError: the folder cannot be read.
+        """
+        async with self._reading:
+            if self._read is None or time.monotonic() - self._read > self._seconds:
+                self._paths = await in_thread(self._list)
+                self._read = time.monotonic()
+        return await in_thread(partial(_best, self._paths, Likeness(query), limit))
+
+    def _list(self, stop: Stop) -> Sequence[str]:
+        root = self._root.resolve()
+        files = (path for path, is_file in _files(root, stop, hidden=False) if is_file)
+        return list(islice((path for path in files if path.isprintable()), MOST_LISTED))
+
+
+def _best(paths: Sequence[str], likeness: Likeness, limit: int, stop: Stop) -> list[str]:
+    if likeness:
+        found: Iterable[tuple[int, int, str]] = _scored(paths, likeness, stop)
+    else:
+        found = ((path.count("/"), 0, path) for path in paths)
+    return [path for *_, path in heapq.nsmallest(limit, found)]
+
+
 def _search(root: Path, asked: FileSearchArguments, stop: Stop) -> str:
     likeness = Likeness(asked.query)
     if not likeness:
         raise ToolError("The query holds nothing but spaces.")
+    paths = [path for path, _ in islice(_files(root, stop), MOST_FILES + 1)]
+    complete = len(paths) <= MOST_FILES and not stop()
+    del paths[MOST_FILES:]
+    scored = list(_scored(paths, likeness, stop))
+    return _report(asked, scored, len(paths), complete and not stop())
+
+
+def _files(root: Path, stop: Stop, *, hidden: bool = True) -> Iterator[tuple[str, bool]]:
+    """Yield the paths below a folder, and whether each leads to a file."""
     start = len(str(root).rstrip("/")) + 1
-    scored: list[tuple[int, int, str]] = []
-    seen = 0
-    complete = False
     try:
-        for entry in walk(root, stop):
-            if seen >= MOST_FILES or stop():
-                break
-            seen += 1
-            path = entry.path[start:]
-            if (score := likeness.score(path)) is not None:
-                # In this order the best come first, and of equals the shorter path.
-                scored.append((-score, len(path), path))
-        else:
-            complete = not stop()
+        for entry in walk(root, stop, hidden=hidden):
+            if stop():
+                return
+            yield entry.path[start:], _is_file(entry)
     except OSError as error:
         raise ToolError(f"The workspace cannot be read: {error.strerror}") from error
-    return _report(asked, scored, seen, complete)
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link in a circle
+        return False
+
+
+def _scored(paths: Iterable[str], likeness: Likeness, stop: Stop) -> Iterator[tuple[int, int, str]]:
+    """Yield what is like it, so that the best sort first, and of equals the shorter path."""
+    for path in paths:
+        if stop():
+            return
+        if (score := likeness.score(path)) is not None:
+            yield -score, len(path), path
 
 
 def _report(

@@ -28,7 +28,7 @@ from cody_core.schema.events import (
     ResponseStart,
 )
 from cody_core.schema.response import Response
-from cody_core.schema.threads import Thread
+from cody_core.schema.threads import Thread, ThreadPage
 from cody_core.stores import RunWrite, Store
 from cody_core.tasks import task_group
 from cody_core.workers.outbox import Outbox
@@ -76,6 +76,21 @@ class Persister:
         """Return the runs of a thread whose newest state is not in the store yet."""
         responses = (saver.reducer.response for saver in self._runs.values())
         return [found for found in responses if found and found.thread_id == thread_id]
+
+    def marked(self, page: ThreadPage) -> ThreadPage:
+        """Say of the threads that one of these runs waits for an answer in that it does."""
+        asking = {
+            response.thread_id
+            for saver in self._runs.values()
+            if saver.reducer.approvals and (response := saver.reducer.response)
+        }
+        if asking.isdisjoint(thread.id for thread in page.threads):
+            return page
+        threads = (
+            thread.model_copy(update={"state": "asking"}) if thread.id in asking else thread
+            for thread in page.threads
+        )
+        return page.model_copy(update={"threads": tuple(threads)})
 
     async def run(self, run_id: str, new_thread: Thread | None = None) -> None:
         """Save a run until its end is stored. Cancelled, it leaves the newest state to the outbox.

@@ -66,11 +66,7 @@ def _reported(what: str) -> Iterator[None]:
 
 async def _end(log: EventLog, store: Store, run: OpenRun) -> None:
     """End a run as interrupted: in the log, which somebody may be following, and in the store."""
-    mirror = Mirror(log, run.run_id)
-    await mirror.catch_up()
-    if mirror.reducer.response is not None and not mirror.reducer.is_terminal:
-        await _append_end(log, run.run_id, mirror.reducer)
-        await mirror.catch_up()
+    mirror = await interrupt(log, run.run_id)
     response, version = mirror.reducer.response, mirror.reducer.last_offset
     if response is None and (stored := await store.get_run(run.run_id)) is not None:
         response, version = _interrupted(stored), _after(run.version)
@@ -78,6 +74,20 @@ async def _end(log: EventLog, store: Store, run: OpenRun) -> None:
         return
     await store.save_run(RunWrite(response, version))
     logger.info("run %s was left open by a process that is gone; it is ended", run.run_id)
+
+
+async def interrupt(log: EventLog, run_id: str) -> Mirror:
+    """End a run in the log that nobody works on, and return it; one that has ended stays as it is.
+
+    Raises:
+        EventLogUnavailable: the log is gone.
+    """
+    mirror = Mirror(log, run_id)
+    await mirror.catch_up()
+    if mirror.reducer.response is not None and not mirror.reducer.is_terminal:
+        await _append_end(log, run_id, mirror.reducer)
+        await mirror.catch_up()
+    return mirror
 
 
 async def _append_end(log: EventLog, run_id: str, reducer: ResponseReducer) -> None:

@@ -120,7 +120,8 @@ def test_an_unknown_provider_is_refused_with_those_there_are() -> None:
 def test_the_window_is_the_smaller_of_the_models_and_the_settings(
     limit: int | None, model: str, context: int | None
 ) -> None:
-    assert resolve(with_settings(context_tokens=limit), model, None) == ModelInfo(
+    found = resolve(with_settings(context_tokens=limit), model, None)
+    assert found.model_copy(update={"price": None}) == ModelInfo(
         id=model,
         provider_id="anthropic",
         context_tokens=context,
@@ -137,7 +138,8 @@ def default(settings: Settings) -> list[str]:
 
 
 def test_the_models_of_what_can_be_used_are_offered_and_the_default_marked() -> None:
-    demo = [f"demo/{name}" for name in ("tour", "echo", "long", "tools", "work", "fail", "refuse")]
+    models = ("tour", "echo", "long", "tools", "work", "script", "fail", "refuse")
+    demo = [f"demo/{name}" for name in models]
     settings = with_settings()
     assert names(settings) == [*demo, "mine/small", "mine/gpt-5"]
     assert default(settings) == ["demo/tour"]

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from cody_core.errors import InvalidRequest
+from cody_core.errors import InvalidRequest, StoreError
 from cody_core.ids import new_id
 from cody_core.schema.items import Cancelled, ErrorItem, FunctionCall, Item, Message, Reasoning
 from cody_core.schema.response import ErrorInfo, Response, Usage
@@ -75,6 +75,39 @@ class ThreadContract:
         assert not await store.create_thread(thread.model_copy(update={"title": "other"}))
         assert await store.get_thread(thread.id) == thread
         assert await found(store, "other") == []
+
+    async def test_a_thread_can_be_created_with_runs_that_have_ended(self, store: Store) -> None:
+        thread = a_thread("copy", at=50)
+        runs = [run_of(thread, say("umbrella"), created_at=at, updated_at=at) for at in (3, 4)]
+        assert await store.create_thread(thread, runs)
+        assert list(await store.list_runs(thread.id)) == runs
+        assert await store.get_thread(thread.id) == thread
+        assert await found(store, "umbrella") == ["copy"]
+        more = run_of(thread, created_at=9)
+        assert not await store.create_thread(thread, [more])
+        assert await store.get_run(more.id) is None
+
+    async def test_a_thread_whose_runs_cannot_be_stored_is_not_created(self, store: Store) -> None:
+        thread = a_thread("copy")
+        good, bad = run_of(thread), run_of(a_thread("nowhere"))
+        with pytest.raises(StoreError):
+            await store.create_thread(thread, [good, bad])
+        assert await store.get_thread(thread.id) is None
+        assert await store.get_run(good.id) is None
+        assert await found(store, "copy") == []
+
+    async def test_a_list_tells_how_the_newest_run_of_a_thread_stands(self, store: Store) -> None:
+        expected = {
+            "queued": "running", "in_progress": "running", "complete": None,
+            "error": "failed", "aborted": "stopped",
+        }  # fmt: skip
+        for status in expected:
+            thread = await stored(store, status)
+            await saved(store, run_of(thread, created_at=1, status="error"))
+            await saved(store, run_of(thread, created_at=2, status=status))
+        await stored(store, "empty")
+        listed = {t.title: t.state for t in (await store.list_threads()).threads}
+        assert listed == {**expected, "empty": None}
 
     async def test_an_update_changes_what_is_given_and_nothing_else(self, store: Store) -> None:
         thread = await stored(store, tags=("old",), summary="kept")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cody_core.errors import ToolError
 from cody_core.tools import Intent, ToolContext
-from cody_core.tools.file_search import FileSearch, FileSearchArguments, Likeness
+from cody_core.tools.file_search import FileSearch, FileSearchArguments, Likeness, Listing
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -100,3 +100,19 @@ def test_fifty_thousand_paths_are_scored_in_well_under_a_second() -> None:
     started = time.perf_counter()
     assert sum(likeness.score(path) is not None for path in paths) > 10_000
     assert time.perf_counter() - started < 2, "about 0.4 s where nothing else runs"
+
+
+async def test_a_listing_names_files_somebody_can_type_and_believes_itself_for_a_while(
+    tmp_path: Path,
+) -> None:
+    make(tmp_path, "src/app.py", "app.md", ".hidden/app", "out/app.py", "a\nb", "a/b/c/app.txt")
+    (tmp_path / ".gitignore").write_text("out/\n")
+    (tmp_path / "link").symlink_to("src", target_is_directory=True)
+    listing = Listing(tmp_path, seconds=60)
+    assert await listing.find("", 2) == ["app.md", "src/app.py"]
+    assert await listing.find("APP", 9) == ["app.md", "src/app.py", "a/b/c/app.txt"]
+    make(tmp_path, "apple")
+    assert "apple" not in await listing.find("app", 9)
+    assert "apple" in await Listing(tmp_path).find("app", 9)
+    with pytest.raises(ToolError, match="cannot be read"):
+        await Listing(tmp_path / "gone").find("", 2)

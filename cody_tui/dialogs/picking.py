@@ -1,0 +1,197 @@
+"""A list to choose from by typing a part of a name: models, agents, themes, and whatever follows.
+
+The focus is always in the search field; the keys that move go to the list. What is highlighted can
+be watched, so that a theme is seen before it is chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from cody_tui.matching import best
+from cody_tui.signs import signs
+from cody_tui.text import one_line, printable
+
+NAME_WIDTH = 42
+AROUND = 5
+"""Rows of a dialog that are not the list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something to choose: ``value`` is returned, the rest is shown and searched."""
+
+    value: str
+    name: str
+    detail: str = ""
+    group: str = ""
+    is_current: bool = False
+
+    @property
+    def searched(self) -> str:
+        """What a query is compared with."""
+        return f"{self.value} {self.name} {self.group} {self.detail}"
+
+
+class _Search(Input):
+    def on_paste(self, event: events.Paste) -> None:
+        """Insert what was pasted as text, on one line."""
+        event.stop()
+        event.prevent_default()
+        self.insert_text_at_cursor(" ".join(printable(event.text).split()))
+
+
+class Picker(ModalScreen[str | None]):
+    """Returns the value that was chosen, or ``None``."""
+
+    AUTO_FOCUS = "_Search"
+    DEFAULT_CSS = """
+    Picker {
+        align: center middle;
+        background: $background 60%;
+        &:ansi { background: transparent; }
+        & > Vertical {
+            width: 84; max-width: 96%; height: auto;
+            padding: 0 1; border: round $border; background: $background;
+        }
+        & .picker--title { color: $primary; text-style: bold; height: 1; }
+        & _Search { border: none; height: 1; padding: 0; background: $background; }
+        & _Search:focus { border: none; }
+        & OptionList {
+            height: auto; border: none; padding: 0; background: $background;
+            text-wrap: nowrap; text-overflow: ellipsis;
+            scrollbar-size-vertical: 1; scrollbar-background: $background;
+            scrollbar-color: $panel;
+            & > .option-list--option { padding: 0; }
+            & > .option-list--option-highlighted {
+                color: $block-cursor-foreground; background: $block-cursor-background;
+                text-style: $block-cursor-text-style;
+            }
+            & > .option-list--option-disabled { color: $text-muted; text-style: bold; }
+        }
+        & OptionList:focus { border: none; }
+        &:nocolor OptionList > .option-list--option-highlighted { text-style: bold underline; }
+        & .picker--note { height: auto; color: $text-muted; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", "Cancel", show=False, priority=True),
+        Binding("up", "move('cursor_up')", "Up", show=False, priority=True),
+        Binding("down", "move('cursor_down')", "Down", show=False, priority=True),
+        Binding("pageup", "move('page_up')", "Page up", show=False, priority=True),
+        Binding("pagedown", "move('page_down')", "Page down", show=False, priority=True),
+        Binding("ctrl+home", "move('first')", "First", show=False, priority=True),
+        Binding("ctrl+end", "move('last')", "Last", show=False, priority=True),
+    ]
+
+    def __init__(self, title: str, entries: Sequence[Entry], *, note: str = "") -> None:
+        super().__init__()
+        self._title = title
+        self._entries = list(entries)
+        self._search = _Search(placeholder="Type to search", compact=True, select_on_focus=False)
+        self._search.cursor_blink = False
+        self._list = OptionList(markup=False, compact=True)
+        self._list.can_focus = False
+        self._note = Static(Content(note), classes="picker--note")
+
+    def compose(self) -> ComposeResult:
+        """Put the field above the list."""
+        with Vertical():
+            yield Static(Content(self._title), classes="picker--title")
+            yield self._search
+            yield self._list
+            yield self._note
+
+    def on_mount(self) -> None:
+        """Begin at what is in use."""
+        current = next((entry.value for entry in self._entries if entry.is_current), None)
+        self._fill(current)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Leave room for what stands around the list."""
+        self._list.styles.max_height = max(3, event.size.height * 4 // 5 - AROUND)
+
+    def replace(self, entries: Sequence[Entry], note: str | None = None) -> None:
+        """Show other entries, and stay where the user is."""
+        self._entries = list(entries)
+        if note is not None:
+            self.say(note)
+        self._fill(self.highlighted)
+
+    def say(self, note: str) -> None:
+        """Show a line below the list."""
+        self._note.update(Content(note))
+
+    @property
+    def highlighted(self) -> str | None:
+        """The value of the entry that Enter would choose."""
+        at = self._list.highlighted
+        return None if at is None else self._list.get_option_at_index(at).id
+
+    def moved_to(self, value: str) -> None:
+        """Called for what is highlighted, as often as that changes."""
+
+    def _fill(self, keep: str | None) -> None:
+        query = self._search.value
+        found = best(query, self._entries, lambda entry: entry.searched)
+        groups = list(dict.fromkeys(entry.group for entry in found))
+        options: list[Option] = []
+        for group in groups:
+            if group:
+                options.append(Option(Content(group), disabled=True))
+            options.extend(self._option(entry) for entry in found if entry.group == group)
+        self._list.set_options(options)
+        ids = [option.id for option in options]
+        first = next((at for at, option in enumerate(options) if not option.disabled), None)
+        self._list.highlighted = ids.index(keep) if keep is not None and keep in ids else first
+
+    def _option(self, entry: Entry) -> Option:
+        mark = signs(self.app).chosen if entry.is_current else signs(self.app).other
+        name = one_line(entry.name, 200)
+        gap = "  " if entry.detail else ""
+        line = f"{mark}{name:<{NAME_WIDTH if entry.detail else 0}}{gap}"
+        detail = one_line(entry.detail, 200)
+        return Option(Content.assemble(line, (detail, "dim")), id=entry.value)
+
+    # What the user does
+
+    @on(Input.Changed)
+    def _searched(self, event: Input.Changed) -> None:
+        event.stop()
+        self._fill(None if event.value else self.highlighted)
+
+    @on(Input.Submitted)
+    def _chosen(self, event: Input.Submitted) -> None:
+        event.stop()
+        if self.highlighted is not None:
+            self.dismiss(self.highlighted)
+
+    @on(OptionList.OptionSelected)
+    def _clicked(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        self.dismiss(event.option_id)
+
+    @on(OptionList.OptionHighlighted)
+    def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        event.stop()
+        if event.option_id is not None:
+            self.moved_to(event.option_id)
+
+    def action_move(self, action: str) -> None:
+        """Move in the list."""
+        getattr(self._list, f"action_{action}")()
+
+    def action_cancel(self) -> None:
+        """Leave without choosing."""
+        self.dismiss(None)

@@ -1,0 +1,178 @@
+"""Finding a thread by its title or by what was said in it, and asking for one line of text."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
+
+from cody_core.errors import CodyError
+from textual import events, on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+from textual.widgets.option_list import Option
+
+from cody_tui.dialogs.picking import Entry, Picker
+from cody_tui.matching import best
+from cody_tui.text import one_line, printable
+from cody_tui.widgets.sidebar import day_name
+
+if TYPE_CHECKING:
+    from cody_core.client import Client
+    from cody_core.schema.threads import Thread
+
+PAGE: Final = 500
+MOST_TITLES: Final = 10_000
+MOST_SHOWN: Final = 100
+"""Nobody reads more of a list than that: another letter is typed instead."""
+DEBOUNCE: Final = 0.15
+"""Seconds without a key after which the text of the threads is searched."""
+IN_TEXT: Final = "In the text"
+
+IsHidden: TypeAlias = "Callable[[str], bool]"
+
+
+class FindThread(Picker):
+    """Returns the id of the thread that was chosen: the newest first, then what is searched for.
+
+    Titles are read page by page and matched here, letter by letter; what was said in the threads
+    is searched by the store, by words, once the user pauses.
+    """
+
+    def __init__(self, client: Client, current: str | None, is_hidden: IsHidden) -> None:
+        super().__init__("Threads", [], note="reading…")
+        self._client = client
+        self._current = current
+        self._is_hidden = is_hidden
+        self._said: Sequence[Entry] = ()
+
+    def on_mount(self) -> None:
+        """Begin to read."""
+        self._read()
+
+    @work(group="titles")
+    async def _read(self) -> None:
+        entries: list[Entry] = []
+        cursor: str | None = None
+        note = ""
+        try:
+            while len(entries) < MOST_TITLES:
+                page = await self._client.threads(limit=PAGE, cursor=cursor)
+                entries += self._entries_of(page.threads)
+                self.replace(entries)
+                if (cursor := page.next_cursor) is None:
+                    break
+        except CodyError as error:
+            note = error.message
+        self.replace(entries, note or ("" if entries else "There is no thread yet."))
+
+    @on(Input.Changed)
+    def _text_changed(self, event: Input.Changed) -> None:
+        self._said = ()
+        self._search_texts(event.value)
+
+    @work(group="texts", exclusive=True)
+    async def _search_texts(self, query: str) -> None:
+        if not query.strip():
+            return
+        await asyncio.sleep(DEBOUNCE)
+        try:
+            page = await self._client.threads(limit=MOST_SHOWN, query=query)
+        except CodyError as error:
+            self.notify(error.message, severity="error", markup=False)
+            return
+        self._said = self._entries_of(page.threads, group=IN_TEXT)
+        self._fill(self.highlighted)
+
+    def _entries_of(self, threads: Sequence[Thread], group: str = "") -> list[Entry]:
+        return [
+            Entry(
+                thread.id,
+                thread.title or "Untitled",
+                _details(thread),
+                group,
+                is_current=thread.id == self._current,
+            )
+            for thread in threads
+            if not self._is_hidden(thread.id)
+        ]
+
+    def _fill(self, keep: str | None) -> None:
+        named = best(self._search.value, self._entries, _named)[:MOST_SHOWN]
+        values = {entry.value for entry in named}
+        said = [entry for entry in self._said if entry.value not in values]
+        options = [self._option(entry) for entry in named]
+        if said:
+            options.append(Option(Content(IN_TEXT), disabled=True))
+            options += [self._option(entry) for entry in said]
+        self._list.set_options(options)
+        ids = [option.id for option in options]
+        first = next((at for at, option in enumerate(options) if not option.disabled), None)
+        self._list.highlighted = ids.index(keep) if keep and keep in ids else first
+
+
+def _named(entry: Entry) -> str:
+    """Return what letters are looked for in: not the id, which has many."""
+    return f"{entry.name} {entry.detail}"
+
+
+def _details(thread: Thread) -> str:
+    day = day_name(datetime.fromtimestamp(thread.updated_at / 1000).date(), date.today())
+    return "  ".join([day, *(f"#{tag}" for tag in thread.tags)])
+
+
+class _Line(Input):
+    def on_paste(self, event: events.Paste) -> None:
+        """Insert what was pasted as text, on one line."""
+        event.stop()
+        event.prevent_default()
+        self.insert_text_at_cursor(" ".join(printable(event.text).split()))
+
+
+class AskLine(ModalScreen[str | None]):
+    """Asks for one line of text; returns it, or ``None`` if there is none."""
+
+    AUTO_FOCUS = "_Line"
+    DEFAULT_CSS = """
+    AskLine {
+        align: center middle;
+        background: $background 60%;
+        &:ansi { background: transparent; }
+        & > Vertical {
+            width: 64; max-width: 96%; height: auto;
+            padding: 0 1; border: round $border; background: $background;
+        }
+        & .ask--title { color: $primary; text-style: bold; height: 1; }
+        & _Line { border: none; height: 1; padding: 0; background: $background; }
+        & _Line:focus { border: none; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", "Cancel", show=False, priority=True),
+    ]
+
+    def __init__(self, title: str, value: str) -> None:
+        super().__init__()
+        self._title = title
+        self._line = _Line(one_line(value, 200), compact=True, select_on_focus=False)
+        self._line.cursor_blink = False
+
+    def compose(self) -> ComposeResult:
+        """Put the question above the line."""
+        with Vertical():
+            yield Static(Content(self._title), classes="ask--title")
+            yield self._line
+
+    @on(Input.Submitted)
+    def _answered(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.dismiss(event.value.strip() or None)
+
+    def action_cancel(self) -> None:
+        """Leave everything as it is."""
+        self.dismiss(None)

@@ -1,0 +1,100 @@
+"""Finding out: the help, how things stand, and where the keys go that answer a question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from cody_core.errors import CodyError
+
+from cody_tui.actions import Action, Handler
+from cody_tui.features import Stage
+from cody_tui.standing import (
+    DEFAULT_AGENT,
+    bill,
+    effort_of,
+    model_of,
+    policy_of,
+    settings_of,
+    share_of,
+    used,
+)
+
+if TYPE_CHECKING:
+    from cody_core.schema.models import CoreInfo, ModelInfo
+
+GROUP: Final = "Help"
+
+
+class Finding:
+    """Shows what there is."""
+
+    ACTIONS: ClassVar[tuple[Action, ...]] = (
+        Action("help.show", "Show all keys and commands", GROUP, key="f1", slash="help",
+               short="Help", priority=True),
+        Action("status.show", "Show how things stand", GROUP, slash="status"),
+        Action("approval.go", "Go to the question, or back", GROUP, key="tab", listed=False),
+    )  # fmt: skip
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """What does each of the actions."""
+        return {
+            "help.show": lambda _: self._help(),
+            "status.show": lambda _: self._status(),
+            "approval.go": lambda _: self._go(),
+        }
+
+    def _help(self) -> None:
+        from cody_tui.dialogs.commands import changed_keys
+        from cody_tui.dialogs.help import Help
+        from cody_tui.keys import bound
+        from cody_tui.widgets.approval import Approval
+        from cody_tui.widgets.prompt import Prompt
+
+        app = self._stage.app
+        bindings = bound(Prompt.BINDINGS, Approval.BINDINGS, app.BINDINGS)
+        app.push_screen(Help(self._stage.actions, bindings, changed_keys(app)))
+
+    async def _status(self) -> None:
+        from cody_tui.dialogs import status
+
+        stage = self._stage
+        settings, choices, runs = settings_of(stage.app), stage.choices, stage.runs
+        models, info = await self._ask()
+        model = model_of(settings, choices, runs, models)
+        facts = [
+            *status.choices(
+                model,
+                choices.agent or DEFAULT_AGENT,
+                policy_of(settings, choices),
+                effort_of(settings, choices),
+            ),
+            *status.consumption(used(runs), share_of(runs, models, model), bill(runs, models)),
+            *status.places(info),
+        ]
+        stage.app.push_screen(status.StatusDialog(facts))
+
+    async def _ask(self) -> tuple[Sequence[ModelInfo], CoreInfo | None]:
+        client = self._stage.client
+        if client is None:
+            return (), None
+        try:
+            return (await client.models()).models, await client.info()
+        except CodyError as error:
+            self._stage.say(error.message, "error")
+            return (), None
+
+    def _go(self) -> None:
+        """Let the question have the keys if there is one; or go on as Tab always does."""
+        from cody_tui.widgets.approval import Approval
+
+        app = self._stage.app
+        panel = app.screen.query_one(Approval)
+        if panel.display and app.focused is self._stage.prompt:
+            panel.focus()
+        else:
+            app.action_focus_next()

@@ -1,0 +1,148 @@
+"""An app that has the terminal to itself while it runs, and gives it back whatever ends it.
+
+What is printed meanwhile goes to the log. An exception nobody foresaw ends the app with its
+traceback in the log only; whoever ran it finds it in ``crash``. The signals that end a program end
+it in order, and an interrupt from outside ends nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from textual import events
+from textual.app import App
+from textual.worker import WorkerFailed
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from cody_tui.quiet import Quiet
+
+logger = logging.getLogger(__name__)
+
+
+class TerminalApp(App[None]):
+    """The manners of an app, whatever it is for."""
+
+    quiet: Quiet | None = None
+    """What keeps the terminal to the app, if somebody does."""
+    crash: BaseException | None = None
+    """What the app broke down of."""
+    is_hung_up = False
+    """Whether the terminal is gone."""
+    _is_suspended = False
+
+    async def leave_by(self, number: int) -> None:
+        """End in order because of a signal."""
+        self.exit(return_code=128 + number)
+
+    def write_to_terminal(self, sequence: str) -> None:
+        """Write an escape sequence, unless somebody else has the terminal."""
+        if sequence and self._driver is not None and not self._is_suspended:
+            self._driver.write(sequence)
+
+    @contextmanager
+    def suspend(self) -> Iterator[None]:
+        """Lend the terminal to somebody, and have it back also if that fails.
+
+        Raises:
+            SuspendNotSupported: there is no terminal that could be lent.
+        """
+        failed: Exception | None = None
+        with super().suspend():
+            try:
+                yield
+            except Exception as error:  # noqa: BLE001  # Textual would stay suspended
+                failed = error
+        if failed is not None:
+            raise failed
+
+    def lent(self) -> None:
+        """Somebody else is about to have the terminal."""
+
+    def returned(self) -> None:
+        """The terminal is back."""
+
+    def on_mount(self) -> None:
+        """See to what must be in order at the end."""
+        self.begin_capture_print(self)
+        self.app_suspend_signal.subscribe(self, self._lend, immediate=True)
+        self.app_resume_signal.subscribe(self, self._take_back, immediate=True)
+        if not self.is_headless and os.name != "nt":
+            self._heed_signals()
+
+    def on_print(self, event: events.Print) -> None:
+        """Keep what was printed."""
+        if text := event.text.strip():
+            logger.info("printed: %s", text)
+
+    def _heed_signals(self) -> None:
+        heed: dict[signal.Signals, Callable[[int], object]] = {
+            signal.SIGTERM: self._stop,
+            signal.SIGHUP: self._stop,
+            signal.SIGINT: lambda _: self.call_later(self._interrupted),
+        }
+        loop = asyncio.get_running_loop()
+        for number, act in heed.items():
+            # One that was ignored from the start, as by nohup, stays ignored.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, act, int(number))
+
+    def _stop(self, number: int) -> None:
+        self.is_hung_up = self.is_hung_up or number == signal.SIGHUP
+        self.run_worker(self.leave_by(number), group="leaving", exclusive=True)
+
+    async def _interrupted(self) -> None:
+        if not self._is_suspended:
+            await self.run_action("copy_or_warn")
+
+    def _lend(self, _: App[Any]) -> None:
+        self.lent()
+        self._is_suspended = True
+        if self.quiet is not None:
+            self.quiet.suspend()
+
+    def _take_back(self, _: App[Any]) -> None:
+        if self.quiet is not None:
+            self.quiet.resume()
+        self._is_suspended = False
+        self.returned()
+
+    # Textual would print a traceback with the values of all variables.
+
+    def _handle_exception(self, error: Exception) -> None:
+        self._broke_down(error.error if isinstance(error, WorkerFailed) else error)
+        super()._handle_exception(error)
+
+    def panic(self, *renderables: RenderableType) -> None:
+        """End because something was found to be wrong that cannot be mended."""
+        if self.crash is None:
+            said = "\n".join(map(_plain, renderables))
+            last = (said.strip() or "it did not say why").splitlines()[-1]
+            self._broke_down(RuntimeError(last), said)
+        self._close_messages_no_wait()
+
+    def _fatal_error(self) -> None:
+        self._close_messages_no_wait()
+
+    def _print_error_renderables(self) -> None:
+        self._exit_renderables.clear()
+
+    def _broke_down(self, error: BaseException, details: str = "") -> None:
+        logger.critical("the app broke down %s", details, exc_info=error)
+        self.crash = self.crash or error
+
+
+def _plain(renderable: RenderableType) -> str:
+    from rich.console import Console
+
+    console = Console(width=100, color_system=None)
+    with console.capture() as captured:
+        console.print(renderable)
+    return captured.get()

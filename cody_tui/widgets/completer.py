@@ -1,0 +1,152 @@
+"""What the word at the cursor of the prompt could become, and the keys that decide it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from cody_core.errors import CodyError
+from textual.worker import Worker
+
+from cody_tui.matching import best
+from cody_tui.widgets.completion import MOST_ROWS, Suggestion, Suggestions
+from cody_tui.widgets.mentions import Word, mention, word_before
+
+if TYPE_CHECKING:
+    from cody_tui.widgets.prompt import Prompt
+
+FindFiles: TypeAlias = "Callable[[str, int], Awaitable[Sequence[str]]]"
+
+_GROUP: Final = "completion"
+
+
+class Completer:
+    """Offers files and commands above a prompt.
+
+    What was dismissed stays away as long as the cursor is in the same word.
+    """
+
+    def __init__(self, prompt: Prompt) -> None:
+        self._prompt = prompt
+        self._list: Suggestions | None = None
+        self._word: Word | None = None
+        self._dismissed: tuple[int, int] | None = None
+        self._search: Worker[None] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is something to choose from."""
+        return self._list is not None and self._list.is_open
+
+    def update(self) -> None:
+        """Offer what fits the word at the cursor."""
+        word = self._current()
+        place = self._place(word)
+        if place != self._dismissed:
+            self._dismissed = None
+        if word is None or self._dismissed is not None or not self._prompt.has_focus:
+            self.close()
+        elif word != self._word:
+            self._word = word
+            self._look_for(word)
+
+    def dismiss(self) -> None:
+        """Offer nothing for the word at the cursor."""
+        self._dismissed = self._place(self._current())
+        self.close()
+
+    def close(self) -> None:
+        """Offer nothing for now."""
+        self._word = None
+        self._stop()
+        if self._list is not None:
+            self._list.offer(())
+
+    def key(self, key: str) -> bool:
+        """Do what a key does to the list; tell whether it did anything."""
+        self.update()
+        if self._list is None or not self._list.is_open:
+            return False
+        if key in ("up", "down"):
+            self._list.move(1 if key == "down" else -1)
+        elif key == "escape":
+            self.dismiss()
+        elif key == "tab" or (key == "enter" and not self._is_complete()):
+            if (suggestion := self._list.suggestion) is not None:
+                self._take(suggestion)
+        else:
+            return False
+        return True
+
+    def _look_for(self, word: Word) -> None:
+        self._stop()
+        if word.kind == "command":
+            self._offer(self._commands(word.query))
+        elif self._prompt.find_files is not None:
+            work = self._find(self._prompt.find_files, word)
+            self._search = self._prompt.run_worker(work, group=_GROUP)
+
+    def _commands(self, query: str) -> list[Suggestion]:
+        commands = [action for action in self._prompt.commands if action.slash]
+        begun = [action for action in commands if action.slash.startswith(query)]
+        alike = best(query, commands, lambda action: f"{action.slash} {action.title}")
+        return [
+            Suggestion(action.slash, f"/{action.slash} {action.argument}".rstrip(), action.title)
+            for action in dict.fromkeys([*sorted(begun, key=lambda one: one.slash), *alike])
+        ]
+
+    async def _find(self, find_files: FindFiles, word: Word) -> None:
+        try:
+            paths = await find_files(word.query, MOST_ROWS)
+        except CodyError as error:
+            self._prompt.say(error.message)
+            self.dismiss()
+            return
+        if word == self._word:
+            self._offer([Suggestion(path, path) for path in paths])
+
+    def _offer(self, rows: Sequence[Suggestion]) -> None:
+        if self._list is None:
+            if not rows:
+                return
+            self._list = Suggestions(self._take, classes="-floating")
+            self._prompt.screen.mount(self._list, before=self._prompt)
+        self._list.offer(rows)
+
+    def _take(self, suggestion: Suggestion) -> None:
+        """Put what was chosen in the place of the word."""
+        word = self._current()
+        if word is None:
+            return
+        row, column = self._prompt.cursor_location
+        name = f"/{suggestion.text}" if word.kind == "command" else mention(suggestion.text)
+        line = self._prompt.document.get_line(row)
+        end = column + (line[column : column + 1] in ('"', " ") and name.endswith(line[column]))
+        end += line[end : end + 1] == " "
+        self._prompt.replace(
+            f"{name} ", (row, word.start), (row, end), maintain_selection_offset=False
+        )
+        self.close()
+
+    def _is_complete(self) -> bool:
+        """Tell whether nothing is left to choose: Enter then is for the prompt."""
+        if self._word is None or self._list is None:
+            return True
+        if self._word.kind == "command":
+            return any(row.text == self._word.query for row in self._list.rows)
+        chosen = self._list.suggestion
+        return chosen is not None and chosen.text == self._word.query
+
+    def _current(self) -> Word | None:
+        row, column = self._prompt.cursor_location
+        if not self._prompt.selection.is_empty or row >= self._prompt.document.line_count:
+            return None
+        return word_before(self._prompt.document.get_line(row)[:column], row)
+
+    def _place(self, word: Word | None) -> tuple[int, int] | None:
+        return (self._prompt.cursor_location[0], word.start) if word is not None else None
+
+    def _stop(self) -> None:
+        if self._search is not None:
+            self._search.cancel()
+            self._search = None

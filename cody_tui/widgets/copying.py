@@ -1,0 +1,217 @@
+"""Copying by the keyboard: a line cursor in a viewport, and a selection that follows it.
+
+While it is there the viewport has the focus and its last row says what the keys do. Whoever leaves
+is back where they were before, in the transcript and with the focus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Final
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from textual.binding import Binding, BindingType
+from textual.strip import Strip
+from textual.widget import Widget
+
+from cody_tui.text import printable
+from cody_tui.widgets.viewport import Position, Viewport
+
+KEYS: Final = " Copying   ↑↓ move   v select   y copy   Esc leave"
+SELECTING: Final = " Selecting   ↑↓ move   y copy   v give up   Esc leave"
+SIGN: Final = "▶"
+
+
+def _key(key: str, action: str, name: str, tooltip: str) -> Binding:
+    return Binding(key, action, tooltip, id=f"copying.{name}", tooltip=tooltip, show=False)
+
+
+class LineCursor:
+    """A line that moves, and a selection from where it was begun to there."""
+
+    def __init__(self, line: Position, back: Position | None) -> None:
+        self.line = line
+        self.back = back
+        """Where the reader was before, and is again afterwards."""
+        self._anchor: Position | None = None
+
+    @property
+    def is_selecting(self) -> bool:
+        """Whether a selection has been begun."""
+        return self._anchor is not None
+
+    @property
+    def span(self) -> tuple[Position, Position]:
+        """The first and the last line of the selection, or twice the line that is marked."""
+        anchor = self.line if self._anchor is None else self._anchor
+        return min(anchor, self.line), max(anchor, self.line)
+
+    def select(self) -> None:
+        """Begin a selection at the line, or give it up again."""
+        self._anchor = self.line if self._anchor is None else None
+
+
+class CopyingViewport(Viewport):
+    """A viewport whose lines can be chosen and copied without a mouse."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        _key("up,k", "move_line(-1)", "up", "Copying: the line above"),
+        _key("down,j", "move_line(1)", "down", "Copying: the line below"),
+        _key("pageup", "move_page(-1)", "page_up", "Copying: a screen up"),
+        _key("pagedown", "move_page(1)", "page_down", "Copying: a screen down"),
+        _key("home", "show_line('first')", "first", "Copying: the first line"),
+        _key("end", "show_line('last')", "last", "Copying: the last line"),
+        _key("v,space", "select_lines", "select", "Copying: begin a selection, or give it up"),
+        _key("y,enter,ctrl+c", "copy_lines", "copy", "Copying: copy and leave"),
+        _key("escape,q", "leave_lines", "leave", "Copying: leave"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: LineCursor | None = None
+        self._focus_back: Widget | None = None
+
+    def copy(self, text: str, what: str) -> None:
+        """Put a text on the clipboard, through the terminal, and say so."""
+        # It is pasted into a shell as likely as not, and must give no orders there either.
+        text = printable(text)
+        self.app.copy_to_clipboard(text)
+        count = text.strip("\n").count("\n") + 1
+        size = f"{count:,} lines" if count > 1 else f"{len(text):,} characters"
+        self.notify(f"Copied {what}: {size}", timeout=3, markup=False)
+
+    @property
+    def is_copying(self) -> bool:
+        """Whether keys move the line cursor."""
+        return self._lines is not None
+
+    @property
+    def _page_rows(self) -> int:
+        return max(1, self.size.height - (1 if self._lines is not None else 0))
+
+    def begin_lines(self) -> None:
+        """Let keys choose lines to copy; or leave that."""
+        if self._lines is not None or not self._blocks:
+            self.leave_lines()
+            return
+        shown = [position for position in self._positions() if position and self.text_at(position)]
+        self._lines = LineCursor(shown[-1] if shown else Position(0, 0), self._top)
+        self._top = self._first_screen_row()
+        self._focus_back = self.screen.focused
+        self.can_focus = True
+        self.screen.set_focus(self, scroll_visible=False)
+        self._move_to(self._lines.line)
+
+    def leave_lines(self) -> None:
+        """Give the keys back; the reader is where they were."""
+        if self._lines is None:
+            return
+        back, self._lines = self._lines.back, None
+        if self._focus_back is not None and self.screen.focused in (self, None):
+            self.screen.set_focus(self._focus_back)
+        self.can_focus = False
+        self._fix(back)
+
+    def _move_to(self, line: Position) -> None:
+        """Put the line cursor on a line and scroll as little as it takes."""
+        if self._lines is None:
+            return
+        last = len(self._blocks) - 1
+        block = min(line.block, last)
+        row = line.row if line.block <= last else self.height_of(last)
+        line = Position(block, min(row, self.height_of(block) - 1))
+        self._lines.line = line
+        top, rows = self._first_screen_row(), self._page_rows
+        if line < top:
+            top = line
+        elif line >= self._moved(top, rows):
+            top = self._moved(line, 1 - rows)
+        self._fix(top)
+
+    def scroll_pages(self, pages: int) -> None:
+        """Scroll by screenfuls, or move the line cursor by as much."""
+        if self._lines is None:
+            super().scroll_pages(pages)
+        else:
+            self._move_to(self._moved(self._lines.line, pages * self._page_step))
+
+    def show_start(self) -> None:
+        """Scroll to the first row, or move the line cursor there."""
+        if self._lines is None:
+            super().show_start()
+        else:
+            self._move_to(Position(0, 0))
+
+    def show_end(self) -> None:
+        """Scroll to the last row and follow, or move the line cursor there."""
+        if self._lines is None:
+            super().show_end()
+        else:
+            self._move_to(Position(len(self._blocks), 0))
+
+    def action_move_line(self, rows: int) -> None:
+        """Move the line cursor."""
+        if self._lines is not None:
+            self._move_to(self._moved(self._lines.line, rows))
+
+    def action_move_page(self, pages: int) -> None:
+        """Move the line cursor by a screen."""
+        self.scroll_pages(pages)
+
+    def action_show_line(self, which: str) -> None:
+        """Move the line cursor to the first or the last line."""
+        if which == "first":
+            self.show_start()
+        else:
+            self.show_end()
+
+    def action_select_lines(self) -> None:
+        """Begin a selection, or give it up."""
+        if self._lines is not None:
+            self._lines.select()
+            self._repaint()
+
+    def action_copy_lines(self) -> None:
+        """Copy what is selected, or the line."""
+        if self._lines is not None:
+            self.copy("\n".join(self._selected()), "what was selected")
+            self.leave_lines()
+
+    def action_leave_lines(self) -> None:
+        """Leave without copying."""
+        self.leave_lines()
+
+    def on_blur(self) -> None:
+        """Leave when something else has the keys, but not with the terminal's window."""
+        if self.app.app_focus:
+            self.leave_lines()
+
+    def _selected(self) -> Iterator[str]:
+        if self._lines is None:
+            return
+        first, last = self._lines.span
+        for block in range(first.block, min(last.block + 1, len(self._blocks))):
+            start = first.row if block == first.block else 0
+            end = last.row + 1 if block == last.block else self.height_of(block)
+            for row in range(start, min(end, self.height_of(block))):
+                yield self.text_at(Position(block, row))
+
+    def _decorate(self, rows: list[Strip]) -> None:
+        """Mark the chosen lines, and say below what the keys do."""
+        super()._decorate(rows)
+        if self._lines is None:
+            return
+        first, last = self._lines.span
+        palette, width = self._styles(), self.size.width
+        sign = Strip([Segment(SIGN, palette["cursor"])], 1)
+        for y, position in enumerate(self._positions()):
+            if position is not None and first <= position <= last:
+                if self._lines.is_selecting:
+                    rows[y] = rows[y].apply_style(palette["selection"])
+                if position == self._lines.line:
+                    rows[y] = Strip.join([sign, rows[y].crop(1, width)])
+        if self.size.height > 1:
+            text = SELECTING if self._lines.is_selecting else KEYS
+            hint = Strip([Segment(text, palette["label"])], cell_len(text))
+            rows.append(hint.adjust_cell_length(width, palette["label"]).crop(0, width))

@@ -1,0 +1,107 @@
+"""The text area under the prompt: folds what is long, and leads the terminal's cursor along."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.geometry import Offset, Region
+from textual.strip import Strip
+from textual.widgets import TextArea
+
+from cody_tui.text import printable
+from cody_tui.widgets.pastes import MOST_UNFOLDED, Pastes
+
+
+class Field(TextArea):
+    """Text in which long pastes are folded. ``text`` spells them out, ``shown_text`` does not."""
+
+    def __init__(self, placeholder: str) -> None:
+        super().__init__(
+            compact=True,
+            highlight_cursor_line=False,
+            placeholder=placeholder,
+            tab_behavior="focus",
+        )
+        self.cursor_blink = False
+        self._pastes = Pastes()
+
+    @property
+    def text(self) -> str:
+        """All of the text."""
+        return self._pastes.expand(self.document.text)
+
+    @text.setter
+    def text(self, value: str) -> None:
+        self.write(value)
+
+    @property
+    def shown_text(self) -> str:
+        """The text as it stands in the field."""
+        return self.document.text
+
+    def write(self, text: str) -> None:
+        """Replace the text and put the cursor at its end."""
+        self.load_text(self._pastes.fold(text))
+        self.move_cursor(self.document.end)
+
+    def unfold(self) -> None:
+        """Spell out the paste at the cursor, or the only one there is."""
+        row, column = self.cursor_location
+        spans = [
+            (line, start, end)
+            for line in range(self.document.line_count)
+            for start, end in self._pastes.spans(self.document.get_line(line))
+        ]
+        here = [span for span in spans if span[0] == row and span[1] <= column <= span[2]]
+        if not here and len(spans) != 1:
+            self.say("There is no folded text at the cursor")
+            return
+        line, start, end = (here or spans)[0]
+        token = self.document.get_line(line)[start:end]
+        if self._pastes.size(token) > MOST_UNFOLDED:
+            self.say("That is too long to unfold; Ctrl+X Ctrl+E opens it in your editor")
+            return
+        content = self._pastes.unfold(token)
+        self.replace(content, (line, start), (line, end), maintain_selection_offset=False)
+
+    def say(self, text: str) -> None:
+        """Show a passing note."""
+        self.notify(text, severity="warning", timeout=4, markup=False)
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Insert pasted text as text: what is not printable in it is made visible."""
+        event.stop()
+        event.prevent_default()
+        text = printable(event.text.replace("\r\n", "\n").replace("\r", "\n"))
+        self.replace(self._pastes.paste(text), *self.selection, maintain_selection_offset=False)
+
+    def action_delete_left(self) -> None:
+        """Delete a character, or a folded paste as a whole."""
+        if not self._delete_paste(at_end=True):
+            super().action_delete_left()
+
+    def action_delete_right(self) -> None:
+        """Delete a character, or a folded paste as a whole."""
+        if not self._delete_paste(at_end=False):
+            super().action_delete_right()
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Draw, and let the terminal's cursor stand at the caret: input methods open there.
+
+        It is told here since this comes after the layout: the field may have moved with no key.
+        """
+        if self.has_focus:
+            x, y = self.wrapped_document.location_to_offset(self.cursor_location)
+            self.app.cursor_position = (
+                self.content_region.offset - self.scroll_offset + Offset(x, y)
+            )
+        return super().render_lines(crop)
+
+    def _delete_paste(self, *, at_end: bool) -> bool:
+        row, column = self.cursor_location
+        if not self.selection.is_empty:
+            return False
+        for start, end in self._pastes.spans(self.document.get_line(row)):
+            if column == (end if at_end else start):
+                self.delete((row, start), (row, end), maintain_selection_offset=False)
+                return True
+        return False

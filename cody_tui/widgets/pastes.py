@@ -1,0 +1,82 @@
+"""Long pastes, folded: a word stands in the text for what was pasted, and is spelled out when sent.
+
+A text area is fast as long as its text is short. So the field holds ``[pasted 1: 120 lines,
+98 kB]``, which can be moved, copied and deleted like any other word; one that was changed is just
+text.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+LONG_PASTE: Final = 2_000
+"""Characters of a paste that is folded."""
+MANY_LINES: Final = 20
+LONG_TEXT: Final = 20_000
+"""Characters of a text that is folded when it comes back from where it was kept."""
+MOST_UNFOLDED: Final = 100_000
+"""Characters that a text area can show without hesitating."""
+_MOST_KEPT: Final = 8
+"""Pastes that are remembered while no text holds them: their text may come back."""
+_TOKEN: Final = re.compile(r"\[pasted \d+: \d+ lines?, [\d.]+ k?B\]")
+
+
+class Pastes:
+    """What was pasted, by the words that stand for it."""
+
+    def __init__(self) -> None:
+        self._contents: dict[str, str] = {}
+        self._count = 0
+        self._expanded = ("", "")
+
+    def paste(self, text: str) -> str:
+        """Return what a pasted text looks like in the field: itself, unless it is long."""
+        is_long = len(text) > LONG_PASTE or text.count("\n") >= MANY_LINES
+        return self._token(text) if is_long else text
+
+    def fold(self, text: str) -> str:
+        """Return a whole text as it looks in the field: what was pasted before is folded again."""
+        for token, content in self._contents.items():
+            if len(content) <= len(text):
+                text = text.replace(content, token)
+        self._forget(text)
+        return self._token(text) if len(text) > LONG_TEXT else text
+
+    def expand(self, text: str) -> str:
+        """Return a text with everything pasted spelled out."""
+        if not self._contents or "[pasted " not in text:
+            return text
+        if self._expanded[0] != text:  # a field asks for every row that it draws
+            whole = _TOKEN.sub(lambda found: self._contents.get(found[0], found[0]), text)
+            self._expanded = (text, whole)
+        return self._expanded[1]
+
+    def unfold(self, token: str) -> str:
+        """Return what a word stands for; it is not folded again."""
+        self._expanded = ("", "")
+        return self._contents.pop(token)
+
+    def size(self, token: str) -> int:
+        """Return how many characters a word stands for."""
+        return len(self._contents[token])
+
+    def spans(self, line: str) -> list[tuple[int, int]]:
+        """Return where in a line words stand for something."""
+        return [found.span() for found in _TOKEN.finditer(line) if found[0] in self._contents]
+
+    def _token(self, text: str) -> str:
+        self._count += 1
+        lines = text.count("\n") + (not text.endswith("\n"))
+        size = len(text.encode())
+        amount = f"{size / 1000:.0f} kB" if size >= 1000 else f"{size} B"
+        token = f"[pasted {self._count}: {lines} line{'s'[: lines != 1]}, {amount}]"
+        self._contents[token] = text
+        self._expanded = ("", "")
+        return token
+
+    def _forget(self, text: str) -> None:
+        unused = [token for token in self._contents if token not in text]
+        self._expanded = ("", "")
+        for token in unused[:-_MOST_KEPT]:
+            del self._contents[token]

@@ -1,0 +1,176 @@
+"""The run worker: it takes runs from the queue and works on each with engine, tools and persister.
+
+The three read and write the run's log side by side. Stopping the work ends the run in the log, and
+leaves the storing of that to end by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from cody_core.engine import Engine
+from cody_core.errors import EventLogError, EventLogUnavailable
+from cody_core.eventlog import EventLog
+from cody_core.mirror import Mirror
+from cody_core.runqueue import Claim, RunQueue
+from cody_core.schema.requests import RunRequest
+from cody_core.schema.threads import Thread
+from cody_core.tasks import task_group
+from cody_core.workers.persist import Persister
+from cody_core.workers.recovery import interrupt
+from cody_core.workers.tools import ToolWorker
+
+logger = logging.getLogger(__name__)
+
+PAUSE_SECONDS = 1.0
+"""How long to wait before a queue is asked again whose server was away."""
+
+
+@dataclass(slots=True)
+class _Live:
+    """A run that is being worked on."""
+
+    run: RunRequest
+    work: asyncio.Task[None] | None = None
+
+
+class RunWorker:
+    """Works on so many runs at once; further ones stay in the queue."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        queue: RunQueue,
+        engine: Engine,
+        tool_worker: ToolWorker,
+        persister: Persister,
+        tasks: asyncio.TaskGroup,
+        *,
+        at_once: int,
+        new_threads: MutableMapping[str, Thread],
+    ) -> None:
+        """Build a worker; ``start`` lets it begin.
+
+        Args:
+            log: The log of all runs.
+            queue: Where runs come from.
+            engine: Asks the models.
+            tool_worker: Makes their calls.
+            persister: Stores what came.
+            tasks: Owns the tasks of the runs.
+            at_once: How many runs are worked on at the same time.
+            new_threads: Threads that are still to be stored, under the run that begins them.
+        """
+        self._log = log
+        self._queue = queue
+        self._engine = engine
+        self._tool_worker = tool_worker
+        self._persister = persister
+        self._tasks = tasks
+        self._new_threads = new_threads
+        self._at_once = at_once
+        self._places = asyncio.Semaphore(at_once)
+        self._live: dict[str, _Live] = {}
+        self._serving: set[asyncio.Task[None]] = set()
+        self._taking: asyncio.Task[None] | None = None
+
+    @property
+    def live(self) -> Mapping[str, RunRequest]:
+        """The runs that are being worked on here, under their ids."""
+        return {run_id: live.run for run_id, live in self._live.items()}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a run that came now would have to wait."""
+        return self._taking is None or len(self._live) >= self._at_once
+
+    def start(self) -> None:
+        """Begin to take runs."""
+        self._taking = self._tasks.create_task(self._take())
+
+    async def stop(self, *, grace: float = 0.0, storing: float) -> None:
+        """Take no more runs, and end those there are.
+
+        Args:
+            grace: Seconds they may go on for before they are ended.
+            storing: Seconds that storing what they came to may take.
+        """
+        if self._taking is not None:
+            self._taking.cancel()
+            await asyncio.wait({self._taking})
+        for claim in await self._queue.leave():
+            self._start(claim, ends=True)
+        if self._serving and grace:
+            await asyncio.wait(self._serving, timeout=grace)
+        for live in self._live.values():
+            if live.work is not None:
+                live.work.cancel()
+        if self._serving:
+            _, late = await asyncio.wait(self._serving, timeout=storing)
+            for task in late:
+                task.cancel()
+
+    async def _take(self) -> None:
+        while True:
+            await self._places.acquire()
+            try:
+                claim = await self._queue.take()
+            except EventLogUnavailable as error:
+                self._places.release()
+                logger.warning("no runs are taken for the moment: %s", error)
+                await asyncio.sleep(PAUSE_SECONDS)
+            except BaseException:
+                self._places.release()
+                raise
+            else:
+                self._start(claim, places=self._places)
+
+    def _start(
+        self, claim: Claim, *, ends: bool = False, places: asyncio.Semaphore | None = None
+    ) -> None:
+        live = self._live[claim.run.run_id] = _Live(claim.run)
+        task = self._tasks.create_task(self._serve(claim, live, ends=ends))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        if places is not None:
+            task.add_done_callback(lambda _: places.release())
+
+    async def _serve(self, claim: Claim, live: _Live, *, ends: bool) -> None:
+        run = claim.run
+        try:
+            if claim.again and not await self._log.exists(run.run_id):
+                return  # it ended, was stored, and is forgotten
+            ends = ends or (claim.again and await self._has_begun(run))
+            async with task_group() as tasks:
+                new_thread = self._new_threads.pop(run.run_id, None)
+                tasks.create_task(self._persister.run(run.run_id, new_thread))
+                live.work = tasks.create_task(self._end(run) if ends else self._work(run))
+        except Exception:
+            logger.exception("run %s could not be stored", run.run_id)
+        finally:
+            del self._live[run.run_id]
+            with suppress(EventLogError):
+                await self._queue.done(claim)
+
+    async def _work(self, run: RunRequest) -> None:
+        """Run engine and tools side by side: if one fails the other stops, and other runs go on."""
+        try:
+            async with task_group() as tasks:
+                tasks.create_task(self._tool_worker.run(run))
+                tasks.create_task(self._engine.run(run))
+        except Exception:
+            logger.exception("run %s could not be worked on", run.run_id)
+
+    async def _end(self, run: RunRequest) -> None:
+        await interrupt(self._log, run.run_id)
+
+    async def _has_begun(self, run: RunRequest) -> bool:
+        """Tell whether a worker that died had begun: its calls must not be made twice."""
+        mirror = Mirror(self._log, run.run_id)
+        await mirror.catch_up()
+        response = mirror.reducer.response
+        return response is not None and (bool(response.output_items) or response.usage is not None)

@@ -1,0 +1,201 @@
+"""Run queues: one contract for both, and what workers on the same Redis do for each other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+from cody_core.client import Client
+from cody_core.eventlog.redis import RedisEventLog
+from cody_core.ids import new_id
+from cody_core.providers.pool import ProviderPool
+from cody_core.providers.scripted import Hang, Say, ScriptedProvider
+from cody_core.runqueue import RunQueue
+from cody_core.runqueue.memory import MemoryRunQueue
+from cody_core.runqueue.redis import GROUP, STREAM, RedisRunQueue
+from cody_core.runtime import open_runtime
+from cody_core.schema.events import ItemStart
+from cody_core.schema.requests import RunRequest, SubmitRequest
+from cody_core.settings import load_settings
+from cody_core.submission import start_event
+from redis import Redis
+from support.core import ended, texts
+from support.redis import RedisServer
+from support.shapes import events
+
+
+def request() -> RunRequest:
+    return RunRequest(
+        run_id=new_id(),
+        turn_id=new_id(),
+        thread_id=new_id(),
+        provider_id="demo",
+        model_id="echo",
+        input_items=(),
+    )
+
+
+@pytest.fixture
+def url(redis_server: RedisServer) -> str:
+    """A server whose queue is empty."""
+    with Redis.from_url(redis_server.url) as client:
+        client.delete(STREAM)
+    return redis_server.url
+
+
+@asynccontextmanager
+async def open_queue(url: str, **times: float) -> AsyncIterator[RedisRunQueue]:
+    async with (
+        RedisEventLog.open(url) as log,
+        RedisRunQueue.open(log.client, log.call, **times) as queue,
+    ):
+        yield queue
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def queue(request: pytest.FixtureRequest) -> AsyncIterator[RunQueue]:
+    if request.param == "memory":
+        yield MemoryRunQueue()
+        return
+    async with open_queue(request.getfixturevalue("url")) as opened:
+        yield opened
+
+
+async def test_runs_are_taken_once_and_in_order(queue: RunQueue) -> None:
+    runs = [request() for _ in range(3)]
+    for run in runs:
+        await queue.put(run)
+    assert list(await queue.waiting()) == runs
+    claims = [await queue.take() for _ in runs]
+    assert [claim.run for claim in claims] == runs
+    assert not any(claim.again for claim in claims)
+    for claim in claims:
+        await queue.done(claim)
+    assert not await queue.waiting()
+
+
+async def test_who_waits_gets_what_comes(queue: RunQueue) -> None:
+    run = request()
+    async with asyncio.TaskGroup() as tasks:
+        taking = tasks.create_task(queue.take())
+        await asyncio.sleep(0)
+        await queue.put(run)
+    assert (await taking).run == run
+
+
+async def test_a_taker_that_is_cancelled_loses_nothing(queue: RunQueue) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        taking = tasks.create_task(queue.take())
+        await asyncio.sleep(0.01)
+        taking.cancel()
+    run = request()
+    await queue.put(run)
+    assert (await queue.take()).run == run
+
+
+async def test_a_run_of_a_worker_that_died_is_taken_again(url: str) -> None:
+    run = request()
+    async with open_queue(url, keep=60, lost=0.2) as alive:
+        async with open_queue(url, keep=60, lost=0.2) as dying:
+            await dying.put(run)
+            assert (await dying.take()).run == run
+        claim = await alive.take()
+        assert (claim.run, claim.again) == (run, True)
+        await alive.done(claim)
+        assert not await alive.waiting()
+
+
+async def test_a_claim_that_is_kept_is_nobody_elses(url: str) -> None:
+    async with open_queue(url, keep=0.05, lost=0.4) as first, open_queue(url, lost=0.4) as second:
+        await first.put(request())
+        claim = await first.take()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1.2):
+                await second.take()
+        await first.done(claim)
+
+
+async def test_what_is_no_run_is_thrown_away_and_the_next_is_taken(url: str) -> None:
+    run = request()
+    async with open_queue(url) as queue, RedisEventLog.open(url) as log:
+        await log.client.xadd(STREAM, {"run": "{}"})
+        await log.client.xadd(STREAM, {"other": "x"})
+        await queue.put(run)
+        claim = await queue.take()
+        assert claim.run == run
+        await queue.done(claim)
+        assert await log.client.xlen(STREAM) == 0
+        assert (await log.client.xpending(STREAM, GROUP))["pending"] == 0
+
+
+@asynccontextmanager
+async def member(
+    home: Path, url: str, provider: ScriptedProvider, *, works: bool = True
+) -> AsyncIterator[Client]:
+    """One of several processes over the same Redis."""
+    settings = load_settings(
+        home=home,
+        redis_url=url,
+        model="scripted/model",
+        claim_seconds=0.5,
+        providers={"scripted": {"kind": "demo", "models": ("model",)}},
+    )
+    pool = ProviderPool(settings, {"scripted": provider})
+    async with open_runtime(settings, providers=pool, shared=True, works=works) as runtime:
+        yield runtime
+
+
+async def test_a_run_submitted_here_is_worked_on_there(url: str, tmp_path: Path) -> None:
+    idle, busy = ScriptedProvider([]), ScriptedProvider([[Say("From there.")]])
+    async with (
+        member(tmp_path / "home", url, idle, works=False) as here,
+        member(tmp_path / "home", url, busy),
+    ):
+        submitted = await here.submit(SubmitRequest(prompt="hi"))
+        response = await ended(here, submitted.run_id)
+    assert texts(response.output_items) == ["From there."]
+
+
+async def test_a_run_is_cancelled_from_the_other_side(url: str, tmp_path: Path) -> None:
+    idle, busy = ScriptedProvider([]), ScriptedProvider([[Hang(after="so far")]])
+    async with (
+        member(tmp_path / "home", url, idle, works=False) as here,
+        member(tmp_path / "home", url, busy),
+    ):
+        submitted = await here.submit(SubmitRequest(prompt="hi"))
+        async for batch in here.follow(submitted.run_id):
+            if any("item_delta" in entry.event.type for entry in batch):
+                break
+        await here.cancel(submitted.run_id)
+        response = await ended(here, submitted.run_id)
+    assert response.status == "aborted"
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+async def test_what_a_dead_worker_had_is_begun_or_ended_but_not_done_twice(
+    has_begun: bool, url: str, tmp_path: Path
+) -> None:
+    run = request().model_copy(update={"provider_id": "scripted", "model_id": "model"})
+    async with RedisEventLog.open(url) as log, AsyncExitStack() as dead:
+        await log.append(run.run_id, [start_event(run)])
+        queue = await dead.enter_async_context(
+            RedisRunQueue.open(log.client, log.call, keep=60, lost=60)
+        )
+        await queue.put(run)
+        await queue.take()
+        if has_begun:
+            begun = ItemStart(item_id="m", item_type="message", initial_content="half")
+            await log.append(run.run_id, events(begun, run_id=run.run_id))
+        await dead.aclose()
+    provider = ScriptedProvider([[Say("Whole.")]])
+    async with member(tmp_path / "home", url, provider) as worker:
+        response = await ended(worker, run.run_id)
+    if has_begun:
+        assert response.error is not None
+        assert (response.status, response.error.code) == ("error", "interrupted")
+        assert provider.requests == []
+    else:
+        assert texts(response.output_items) == ["Whole."]
