@@ -1,8 +1,8 @@
 """The terminal program: one app around a client that somebody else opens.
 
-The app owns the client's lifetime. A worker enters the context after the first paint, so that
-nothing heavy stands before it, and leaves it when the app is quit, which waits for that: live runs
-are ended and saved.
+The app owns the client's lifetime. A worker reads the settings after the first paint, if they were
+not given, and enters the context, so that nothing heavy stands before it. It leaves it when the app
+is quit, which waits for that: live runs are ended and saved.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from cody_core.errors import CodyError
+from cody_core.glance import Glance, environment
 from textual import on, work
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.worker import Worker, WorkerCancelled, WorkerFailed
 
 from cody_tui import collecting
+from cody_tui.beginning import Beginning
 from cody_tui.keys import active, bound, remap, spelled
 from cody_tui.leaving import Left
 from cody_tui.looks import first_theme, theme_for_terminal, theme_problem
@@ -84,6 +86,8 @@ class CodyApp(TerminalApp):
         thread_id: str | None = None,
         notice: str | None = None,
         first_run: FirstRun | None = None,
+        look: Glance | None = None,
+        read: Callable[[], Beginning] | None = None,
     ) -> None:
         """Prepare the app.
 
@@ -94,34 +98,37 @@ class CodyApp(TerminalApp):
             thread_id: The thread to continue; without it, a new one begins.
             notice: Something to say before anything else, or after a first run that set up nothing.
             first_run: What can be set up before the client is opened, if the user is to be asked.
+            look: What is known of the settings where they are still to be read.
+            read: Reads them, in a thread; without it, what was given is all there is.
         """
         super().__init__(ansi_color=_without_colour())
         self.settings = settings
-        self.ui = settings.ui if settings is not None else _usual_ui()
+        self.look = look or look_of(settings)
+        self._read = read if settings is None else None
         self._open_client = open_client
-        self.keymap = remap(
-            bound(self.BINDINGS, ChatScreen.BINDINGS, Prompt.BINDINGS, Approval.BINDINGS),
-            settings.bindings if settings is not None else {},
-        )
-        """The keys that the user has changed."""
-        said = [notice or "", theme_problem(self), *self.keymap.problems]
-        notice = "\n".join(part for part in said if part) or None
+        notice = self._heed_settings(notice)
         at_once = None if first_run is not None else notice
         self._chat = ChatScreen(choices=choices, thread_id=thread_id, notice=at_once)
         self._notice, self._first_run = notice, first_run
         self._caller: Caller | None = None
         self._thread_title = ""
         self._warned = float("-inf")
+        self._has_focus: bool | None = None
         self._leaving = asyncio.Event()
         self._connection: Worker[None] | None = None
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = first_theme(self)
         self._typed = ""
-        if self.ui.screen_reader:
+        if self.look.screen_reader:
             self.add_class("-spoken")
-        if self.ui.reduced_motion or self.ui.screen_reader:
+        if self.look.reduced_motion or self.look.screen_reader:
             self.animation_level = "none"
+
+    @property
+    def ui(self) -> UiSettings:
+        """How the program behaves."""
+        return self.settings.ui if self.settings is not None else _usual_ui()
 
     def run(self, **options: Any) -> Any:
         """Run in the terminal, in colours that suit it."""
@@ -144,22 +151,60 @@ class CodyApp(TerminalApp):
         return self._caller.restore if self._caller is not None else ""
 
     def on_mount(self) -> None:
-        """Connect once the first frame is out, or once it is settled whom to ask."""
+        """Begin with the settings that were given; others are read once the first frame is out."""
+        if self._read is None:
+            self._begin()
+
+    def post_display_hook(self) -> None:
+        """Go on after the first frame. Refreshes before it have shown nothing yet."""
+        if self._read is not None and self._chat.prompt.size and self.screen is self._chat:
+            read, self._read = self._read, None
+            self._read_settings(read)
+
+    @work(group="settings")
+    async def _read_settings(self, read: Callable[[], Beginning]) -> None:
+        self._type_ahead()
+        try:
+            begun = await asyncio.to_thread(read)
+        except (CodyError, OSError) as error:
+            self.refused = error.message if isinstance(error, CodyError) else str(error)
+            self.exit(return_code=1)
+            return
+        if self._leaving.is_set():
+            return
+        self.settings, self._first_run = begun.settings, begun.first_run
+        self._notice = self._heed_settings(begun.notice)
+        if begun.first_run is None:
+            self._chat.begin(self._notice)
+        self._begin()
+
+    def _heed_settings(self, notice: str | None) -> str | None:
+        """Take over what the settings say of keys; return the notice with what is wrong there."""
+        self.keymap = remap(
+            bound(self.BINDINGS, ChatScreen.BINDINGS, Prompt.BINDINGS, Approval.BINDINGS),
+            self.settings.bindings if self.settings is not None else {},
+        )
+        problem = theme_problem(self) if self.settings is not None else ""
+        said = [notice or "", problem, *self.keymap.problems]
+        return "\n".join(part for part in said if part) or None
+
+    def _begin(self) -> None:
+        """Connect, or let it be settled first whom to ask."""
         self.set_keymap(dict(self.keymap.keys))
         self._begin_calling()
         if self._first_run is None:
             self.call_after_refresh(self._start)
-        else:
-            from cody_tui.dialogs.first_run import FirstRunScreen
+            return
+        from cody_tui.dialogs.first_run import FirstRunScreen
 
-            self.push_screen(FirstRunScreen(self._first_run), self._set_up)
+        self.push_screen(FirstRunScreen(self._first_run), self._set_up)
 
     def _begin_calling(self) -> None:
-        from cody_core.settings import environment
-
         calls = Calls(self.ui.notify, environment())
         self._caller = caller = Caller(calls, self.write_to_terminal, long_run=self.ui.long_run)
         caller.begin()
+        if self._has_focus is not None:
+            caller.focus_changed(self._has_focus)
         self.watch(self, "title", caller.title_changed)
         self.watch(self._chat.status, "state", self._state_changed, init=False)
 
@@ -175,11 +220,13 @@ class CodyApp(TerminalApp):
 
     def on_app_focus(self) -> None:
         """The user looks."""
+        self._has_focus = True
         if self._caller is not None:
             self._caller.focus_changed(True)
 
     def on_app_blur(self) -> None:
         """The user looks elsewhere."""
+        self._has_focus = False
         if self._caller is not None:
             self._caller.focus_changed(False)
 
@@ -196,14 +243,19 @@ class CodyApp(TerminalApp):
         """Begin after the first run, which has settled whom to ask, or that the demo answers."""
         if is_set_up and self._first_run is not None:
             self.settings = self._first_run.settings
+            self._chat.choices_changed()
         elif self._notice:
             self._chat.transcript.notice(self._notice, "muted")
         self._start()
 
     def _start(self) -> None:
-        if self._typed:
-            self._chat.prompt.insert(self._typed)
+        self._type_ahead()
         self._connection = self._connect()
+
+    def _type_ahead(self) -> None:
+        typed, self._typed = self._typed, ""
+        if typed:
+            self._chat.prompt.insert(typed)
 
     @work(group="client")
     async def _connect(self) -> None:
@@ -264,10 +316,16 @@ class CodyApp(TerminalApp):
         self.title = f"{title} · {NAME}" if title else NAME
 
 
+def look_of(settings: Settings | None) -> Glance:
+    """Return what settings that were read say of the first frame."""
+    if settings is None:
+        return Glance(None)
+    ui = settings.ui
+    return Glance(settings.home, ui.theme, ui.reduced_motion, ui.screen_reader)
+
+
 def _without_colour() -> bool | None:
     """Let the terminal's own colours be where none are wanted; otherwise the theme decides."""
-    from cody_core.settings import environment
-
     return True if "NO_COLOR" in environment() else None
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from cody_core.glance import environment
+
 from cody_tui import remembered
-from cody_tui.standing import settings_of
 from cody_tui.themes import AUTO, NAMES, Ground, choose
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def first_theme(app: CodyApp) -> str:
 
 def theme_problem(app: CodyApp) -> str:
     """Say that the theme of the settings does not exist, if so."""
-    name = app.ui.theme
+    name = app.look.theme
     if name in (AUTO, *NAMES):
         return ""
     return f"ui.theme in config.toml: there is no theme {name!r}; /theme lists them"
@@ -33,13 +34,11 @@ def theme_for_terminal(app: CodyApp) -> tuple[str, str]:
 
     The terminal is asked only if its answer counts.
     """
-    from cody_core.settings import environment
-
     from cody_tui import background
 
     variables = environment()
     few = app.no_color or app.console.color_system in FEW
-    if few or app.ui.theme in NAMES or _remembered(app) in NAMES:
+    if few or app.look.theme in NAMES or _remembered(app) in NAMES:
         return _choose(app, few_colours=few, ground=None), ""
     ground, typed = background.ask()
     ground = ground or background.by_variable(variables)
@@ -47,9 +46,9 @@ def theme_for_terminal(app: CodyApp) -> tuple[str, str]:
 
 
 def _choose(app: CodyApp, *, few_colours: bool, ground: Ground | None) -> str:
-    return choose(app.ui.theme, _remembered(app), few_colours=few_colours, ground=ground)
+    return choose(app.look.theme, _remembered(app), few_colours=few_colours, ground=ground)
 
 
 def _remembered(app: CodyApp) -> str | None:
-    settings = settings_of(app)
-    return remembered.theme(settings.home) if settings is not None else None
+    home = app.look.home
+    return remembered.theme(home) if home is not None else None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from cody_core.settings import UiSettings
+    from cody_core.glance import Glance
     from textual.app import App
 
 
@@ -54,5 +54,5 @@ SPOKEN: Final = Signs(
 
 def signs(app: App[Any]) -> Signs:
     """Return the signs of an app: words where its settings ask for them."""
-    ui: UiSettings | None = getattr(app, "ui", None)
-    return SPOKEN if ui is not None and ui.screen_reader else PLAIN
+    look: Glance | None = getattr(app, "look", None)
+    return SPOKEN if look is not None and look.screen_reader else PLAIN

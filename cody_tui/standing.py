@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cody_core.glance import Glance
     from cody_core.schema.models import ModelInfo
     from cody_core.schema.requests import Policy
     from cody_core.schema.response import Response, Usage
@@ -49,6 +52,12 @@ def settings_of(app: App[Any]) -> Settings | None:
     """Return the settings an app was given."""
     settings: Settings | None = getattr(app, "settings", None)
     return settings
+
+
+def home_of(app: App[Any]) -> Path | None:
+    """Return the directory for what an app remembers; known before its settings are."""
+    look: Glance | None = getattr(app, "look", None)
+    return look.home if look is not None else None
 
 
 def agent_of(settings: Settings | None, choices: Choices) -> AgentSettings | None:

@@ -8,9 +8,12 @@ it in order, and an interrupt from outside ends nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import select
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -34,6 +37,8 @@ class TerminalApp(App[None]):
     """What keeps the terminal to the app, if somebody does."""
     crash: BaseException | None = None
     """What the app broke down of."""
+    refused = ""
+    """Why the app ended of itself, where somebody must see to it before it can run."""
     is_hung_up = False
     """Whether the terminal is gone."""
     _is_suspended = False
@@ -93,6 +98,16 @@ class TerminalApp(App[None]):
             # One that was ignored from the start, as by nohup, stays ignored.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 loop.add_signal_handler(number, act, int(number))
+        # Without a controlling terminal there is no signal: Textual would read its end for ever.
+        watch = threading.Thread(target=self._watch_terminal, args=(loop,), daemon=True)
+        watch.start()
+
+    def _watch_terminal(self, loop: asyncio.AbstractEventLoop) -> None:
+        hung_up = select.poll()
+        hung_up.register(0, 0)  # nothing but errors and the end
+        hung_up.poll()
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and so has the app
+            loop.call_soon_threadsafe(self._stop, int(signal.SIGHUP))
 
     def _stop(self, number: int) -> None:
         self.is_hung_up = self.is_hung_up or number == signal.SIGHUP

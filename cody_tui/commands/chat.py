@@ -11,13 +11,6 @@ import typer
 from cody_tui import streams
 from cody_tui.commands.invocation import (
     EXIT_CLOSED_PIPE,
-    AgentOption,
-    ContinueOption,
-    ModelOption,
-    PolicyOption,
-    ServerOption,
-    ThreadOption,
-    TokenOption,
     complain,
     latest_thread,
     refuse_both,
@@ -25,6 +18,15 @@ from cody_tui.commands.invocation import (
     thread_id,
     usage,
     with_client,
+)
+from cody_tui.commands.options import (
+    AgentOption,
+    ContinueOption,
+    ModelOption,
+    PolicyOption,
+    ServerOption,
+    ThreadOption,
+    TokenOption,
 )
 
 if TYPE_CHECKING:

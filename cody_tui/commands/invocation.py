@@ -1,4 +1,7 @@
-"""One invocation of the program: its options, its settings, its client, and how it complains."""
+"""One invocation of the program: its settings, its client, and how it complains.
+
+Nothing of the command line's own library is in here: a plain start does without it.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,7 @@ import importlib
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
-
-import typer
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from cody_tui import streams
 
@@ -19,43 +20,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 EXIT_USAGE = 2
 EXIT_CLOSED_PIPE = 141
-
-
-def _not_empty(value: str | None) -> str | None:
-    if value is not None and not value.strip():
-        msg = "it is empty: give a name, or provider/name"
-        raise typer.BadParameter(msg)
-    return value
-
-
-ModelOption = Annotated[
-    str | None,
-    typer.Option(
-        "--model", "-m", metavar="MODEL", callback=_not_empty, help="name, or provider/name"
-    ),
-]
-ContinueOption = Annotated[
-    bool, typer.Option("--continue", "-c", help="go on with the thread that changed last")
-]
-ThreadOption = Annotated[
-    str | None, typer.Option("--thread", "-t", metavar="ID", help="go on with this thread")
-]
-PolicyOption = Annotated[
-    str | None,
-    typer.Option("--policy", metavar="POLICY", help="ask, auto-edit, full-auto or read-only"),
-]
-AgentOption = Annotated[
-    str | None,
-    typer.Option("--agent", "-a", metavar="NAME", help="an agent of config.toml; or default"),
-]
-ServerOption = Annotated[
-    str | None,
-    typer.Option("--server", metavar="URL", help="work on this cody serve; or CODY_SERVER"),
-]
-TokenOption = Annotated[
-    str | None,
-    typer.Option("--token", metavar="TOKEN", help="the token it asks for; better CODY_TOKEN"),
-]
 
 
 def settings_with(**flags: object) -> Settings:
@@ -128,7 +92,8 @@ def shown(text: str) -> str:
 
 def complain(message: str) -> None:
     """Say on standard error what went wrong."""
-    typer.echo(f"cody: {message}", err=True)
+    sys.stderr.write(f"cody: {message}\n")
+    sys.stderr.flush()
 
 
 def usage(message: str) -> NoReturn:

@@ -39,7 +39,7 @@ class Leaving:
         self._stage.app.run_worker(self._read(), group="pager", exclusive=True)
 
     async def _read(self) -> None:
-        from cody_core.settings import environment
+        from cody_core.glance import environment
         from textual.app import SuspendNotSupported
 
         from cody_tui.pager import command, page, thread_text

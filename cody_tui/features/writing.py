@@ -55,7 +55,7 @@ class Writing:
 
     async def _edit(self) -> None:
         """Hand the terminal to the editor; answers go on meanwhile, and nothing is drawn."""
-        from cody_core.settings import environment
+        from cody_core.glance import environment
 
         from cody_tui.editor import EditorFailed, edit, editor_of
 

@@ -14,6 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.worker import WorkerCancelled, WorkerFailed
 
+from cody_tui import collecting
 from cody_tui.actions import Action, Handler, bindings
 from cody_tui.conversation import Conversation
 from cody_tui.features import Feature
@@ -28,7 +29,7 @@ from cody_tui.features.seeking import Seeking
 from cody_tui.features.threads import Threads
 from cody_tui.features.writing import Writing
 from cody_tui.messages import Choices, Snapshot, ThreadShown
-from cody_tui.standing import model_of, policy_of, settings_of, share_of
+from cody_tui.standing import home_of, model_of, policy_of, settings_of, share_of
 from cody_tui.widgets.approval import Approval
 from cody_tui.widgets.mentions import without_attachments
 from cody_tui.widgets.prompt import Prompt
@@ -44,7 +45,16 @@ if TYPE_CHECKING:
 
 FEATURES: Final[tuple[type[Feature], ...]] = (
     Writing,
-    Moving, Reading, Threads, Branches, Seeking, Exporting, Choosing, Finding, Leaving)
+    Moving,
+    Reading,
+    Threads,
+    Branches,
+    Seeking,
+    Exporting,
+    Choosing,
+    Finding,
+    Leaving,
+)
 """What can be done here, in the order of the help."""
 ACTIONS: Final[tuple[Action, ...]] = tuple(
     action for feature in FEATURES for action in feature.ACTIONS
@@ -78,7 +88,7 @@ class ChatScreen(Screen[None]):
         self._choices = choices or Choices()
         self._notice = notice
         self._client: Client | None = None
-        self._is_offline = False
+        self._is_offline = self._has_answered = False
         self._conversation = Conversation(self, choices=self._choices, thread_id=thread_id)
         self._latest: Response | None = None
         self._runs: dict[str, Response] = {}
@@ -211,9 +221,8 @@ class ChatScreen(Screen[None]):
     def on_mount(self) -> None:
         """Say what there is to say before anything is connected."""
         self._clock = self.set_interval(1, self._tick, pause=True)
-        settings = settings_of(self.app)
         self._prompt.commands = ACTIONS
-        self._prompt.settle(settings.home if settings is not None else None, self.thread_id)
+        self._prompt.settle(home_of(self.app), self.thread_id)
         self.choices_changed()
         if self._notice:
             self._transcript.notice(self._notice, "muted")
@@ -223,6 +232,13 @@ class ChatScreen(Screen[None]):
         self._approval.fit(event.size.height)
 
     # The app's side
+
+    def begin(self, notice: str | None) -> None:
+        """Show what the settings say, which were read after the first frame."""
+        self._notice = notice
+        if notice:
+            self._transcript.notice(notice, "muted")
+        self.choices_changed()
 
     def connect(self, client: Client) -> None:
         """Begin to converse: what has been typed meanwhile is sent."""
@@ -356,7 +372,10 @@ class ChatScreen(Screen[None]):
             self._clock.resume()
         else:
             self._clock.pause()
-        self._status.state = self._state()
+        state = self._status.state = self._state()
+        if state == "answering" and not self._has_answered:
+            self._has_answered = True
+            collecting.keep()
         self._status.seconds = self._seconds()
 
     def conversation_failed(self, error: CodyError, unsent: Sequence[str]) -> None:
@@ -401,6 +420,4 @@ class ChatScreen(Screen[None]):
 
 
 def _prompts(run: Response) -> list[str]:
-    return [
-        without_attachments(item.content) for item in run.input_items if item.type == "message"
-    ]
+    return [without_attachments(item.content) for item in run.input_items if item.type == "message"]

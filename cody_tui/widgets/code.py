@@ -9,9 +9,8 @@ from functools import lru_cache
 from typing import Final
 
 from pygments.lexer import Lexer
-from pygments.lexers import get_lexer_by_name
+from pygments.lexers import get_all_lexers, get_lexer_by_name
 from pygments.token import Token, _TokenType
-from pygments.util import ClassNotFound
 from rich.style import Style
 
 from cody_tui.text import printable
@@ -50,12 +49,19 @@ _STYLES: Final[dict[_TokenType, str]] = {
 @lru_cache(maxsize=64)
 def lexer_for(language: str) -> Lexer | None:
     """Return the lexer of a language, or ``None`` where there is none; looked up once."""
-    if not language:
+    if language not in _languages():
         return None
-    try:
-        return get_lexer_by_name(language, stripnl=False, ensurenl=False)
-    except ClassNotFound:
-        return None
+    return get_lexer_by_name(language, stripnl=False, ensurenl=False)
+
+
+@lru_cache(maxsize=1)
+def _languages() -> frozenset[str]:
+    """Return every name Pygments knows by itself.
+
+    For one it does not know it would look for plugins in all that is installed. Names that are
+    still being written are such names.
+    """
+    return frozenset(name for _, names, _, _ in get_all_lexers(plugins=False) for name in names)
 
 
 @lru_cache(maxsize=512)

@@ -9,9 +9,10 @@ from textual.widgets import TextArea
 
 from cody_tui.text import printable
 from cody_tui.widgets.pastes import MOST_UNFOLDED, Pastes
+from cody_tui.widgets.still import Still
 
 
-class Field(TextArea):
+class Field(Still, TextArea):
     """Text in which long pastes are folded. ``text`` spells them out, ``shown_text`` does not."""
 
     def __init__(self, placeholder: str) -> None:

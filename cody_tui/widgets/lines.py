@@ -13,6 +13,8 @@ from typing import Final, TypeAlias
 from rich.cells import cell_len, chop_cells
 from rich.segment import Segment
 from rich.style import Style
+from textual.color import Color
+from textual.filter import LineFilter
 from textual.strip import Strip
 
 from cody_tui.text import printable
@@ -27,6 +29,39 @@ _WORD: Final = re.compile(rf"[{_WIDE}][{_CLOSING}]*\s*|[^\s{_WIDE}]+\s*|\s+")
 """What stays together: a word with the space behind it, or one wide character."""
 
 
+class Row(Strip):
+    """A strip that can be drawn and leaves no garbage when it is dropped.
+
+    A strip remembers what was made of it, and made of it whole or in colours that were right
+    already it is itself: it would hold itself until a search for garbage finds it.
+    """
+
+    __slots__ = ["_right_for"]
+
+    def __init__(self, segments: Iterable[Segment], cell_length: int | None = None) -> None:
+        super().__init__(segments, cell_length)
+        self._right_for: tuple[LineFilter, Color] | None = None
+
+    def divide(self, cuts: Iterable[int]) -> Sequence[Strip]:
+        """Return the row in parts."""
+        cuts = list(cuts)
+        return [self] if cuts == [self.cell_length] else super().divide(cuts)
+
+    def apply_filter(self, filter: LineFilter, background: Color) -> Strip:  # noqa: A002
+        """Return the row in other colours, or as it is."""
+        if self._right_for == (filter, background):
+            return self
+        cached = self._filter_cache.get((filter, background))
+        if cached is not None:
+            return cached
+        segments = filter.apply(self._segments, background)
+        if segments == self._segments:
+            self._right_for = (filter, background)
+            return self
+        self._filter_cache[filter, background] = row = Row(segments, self.cell_length)
+        return row
+
+
 def to_strip(line: Iterable[Run], width: int, ground: Style, *, margin: int = 2) -> Strip:
     """Return a line as a strip of exactly that width, indented by a margin."""
     segments = [Segment(" " * margin, ground)] if margin else []
@@ -37,10 +72,10 @@ def to_strip(line: Iterable[Run], width: int, ground: Style, *, margin: int = 2)
         segments.append(Segment(text, style))
         used += cell_len(text)
     if used > width:
-        return Strip(segments, used).crop(0, width)
+        return Row(Strip(segments, used).crop(0, width), width)
     if used < width:
         segments.append(Segment(" " * (width - used), ground))
-    return Strip(segments, width)
+    return Row(segments, width)
 
 
 def wrap(runs: Sequence[Run], width: int) -> list[Line]:

@@ -134,8 +134,17 @@ class Renderer:
 
 
 def parse(source: str, env: dict[str, Any]) -> list[SyntaxTreeNode]:
-    """Return the top-level blocks; ``env`` carries link definitions from parse to parse."""
-    return list(SyntaxTreeNode(PARSER.parse(source, env)).children)
+    """Return the top-level blocks; ``env`` carries link definitions from parse to parse.
+
+    They do not know their parents, so that a tree is gone as soon as nobody has it: a hundred of
+    them that wait to be found as garbage hold up whoever is typing when they are.
+    """
+    root = SyntaxTreeNode(PARSER.parse(source, env))
+    nodes = [root]
+    for node in nodes:
+        node.parent = None
+        nodes.extend(node.children)
+    return root.children
 
 
 def code_blocks(source: str) -> list[str]:

@@ -18,6 +18,7 @@ from cody_tui import keys
 from cody_tui.signs import signs
 from cody_tui.standing import Share, count
 from cody_tui.text import one_line
+from cody_tui.widgets.still import Still
 
 if TYPE_CHECKING:
     from cody_core.schema.response import Usage
@@ -61,7 +62,7 @@ class _Part:
     is_key: bool = False
 
 
-class Status(Widget):
+class Status(Still, Widget):
     """Shows how things stand on one line; drawn only when a word of it changes."""
 
     model: reactive[str] = reactive("")

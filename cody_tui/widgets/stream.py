@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from markdown_it.tree import SyntaxTreeNode
 from textual.strip import Strip
 
 from cody_tui.text import printable
@@ -91,7 +92,7 @@ class MarkdownStream:
         env: dict[str, Any] = {}
         nodes = parse(printable(raw), env)
         self._has_definitions = self._has_definitions or bool(env.get("references"))
-        count = 0 if self._finished else len(nodes) - (1 if raw.endswith("\n") else 2)
+        count = 0 if self._finished else len(nodes) - _open_blocks(raw, nodes)
         if count > 0:
             for node in nodes[:count]:
                 if self._done_strips:
@@ -159,6 +160,18 @@ class _OpenFence:
         """Return a line of the fence's content: indented as deep as the fence, or less."""
         spaces = len(line) - len(line.lstrip(" "))
         return printable(line[min(spaces, self._indent) :].removesuffix("\r"))
+
+
+def _open_blocks(raw: str, nodes: Sequence[SyntaxTreeNode]) -> int:
+    """Return how many of the last blocks further text can change.
+
+    A fence whose first line is complete stays one, so that what is above it is finished.
+    """
+    if raw.endswith("\n") or not nodes:
+        return 1
+    start, _ = nodes[-1].map or (0, 0)
+    is_fence = nodes[-1].type == "fence" and "\n" in raw[_offset_of_line(raw, start) :]
+    return 1 if is_fence else 2
 
 
 def _offset_of_line(text: str, line: int) -> int:

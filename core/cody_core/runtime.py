@@ -26,6 +26,7 @@ from cody_core.errors import (
 )
 from cody_core.eventlog import EventLog
 from cody_core.forking import fork
+from cody_core.glance import environment
 from cody_core.ids import new_id, now_ms
 from cody_core.mirror import Mirror
 from cody_core.process import ProcessLock
@@ -54,7 +55,7 @@ from cody_core.schema.threads import (
     ThreadDetail,
     ThreadPage,
 )
-from cody_core.settings import Settings, environment
+from cody_core.settings import Settings
 from cody_core.stores import Store
 from cody_core.submission import decide, event_factory, new_thread, start_event
 from cody_core.tasks import task_group

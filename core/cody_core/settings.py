@@ -1,8 +1,9 @@
 """Settings: one typed object, read in one place and passed in.
 
-No other module reads the environment. Later sources win: defaults < what the first run kept <
-``config.toml`` < ``.env`` < ``.env.local`` < environment < flags. In ``config.toml`` settings go by
-their field names, in the environment by the names listed at each field.
+No module reads the environment but this one and ``glance``. Later sources win: defaults < what the
+first run kept < ``config.toml`` < ``.env`` < ``.env.local`` < environment < flags. In
+``config.toml`` settings go by their field names, in the environment by the names listed at each
+field.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-import platformdirs
 from dotenv import dotenv_values
 from pydantic import (
     AliasChoices,
@@ -35,10 +35,8 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError as SourceError
 
 from cody_core.errors import SettingsError
+from cody_core.glance import ENV_FILES, config_path, default_home
 from cody_core.kept import kept_keys, kept_model
-
-ENV_FILES = (".env", ".env.local")
-"""Read from the directory the program is started in; the second wins."""
 
 ProviderKind = Literal["openai", "openai_chat", "anthropic", "demo"]
 PolicyName = Literal["ask", "auto-edit", "full-auto", "read-only"]
@@ -168,10 +166,7 @@ class Settings(BaseSettings):
     convex_url: str | None = Field(None, validation_alias="CONVEX_URL")
     """The Convex deployment that stores threads."""
 
-    home: Path = Field(
-        default_factory=lambda: platformdirs.user_data_path("cody", appauthor=False),
-        validation_alias="CODY_HOME",
-    )
+    home: Path = Field(default_factory=default_home, validation_alias="CODY_HOME")
     """The directory that holds the database, logs and everything else cody keeps."""
 
     workspace: Path = Field(default_factory=Path.cwd, validation_alias="CODY_WORKSPACE")
@@ -279,17 +274,6 @@ BUILT_IN_PROVIDERS: Mapping[str, ProviderSettings] = MappingProxyType(
     }
 )
 """Providers that need no configuration beyond a key, or a server on its usual port."""
-
-
-def environment() -> dict[str, str]:
-    """Return the variables this program was started with."""
-    return dict(os.environ)
-
-
-def config_path() -> Path:
-    """Return where ``config.toml`` is looked for: below ``XDG_CONFIG_HOME`` or ``~/.config``."""
-    base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "cody" / "config.toml"
 
 
 def load_settings(**flags: Any) -> Settings:

@@ -6,6 +6,7 @@ from unittest.mock import ANY
 
 import pytest
 from cody_core.errors import SettingsError
+from cody_core.glance import config_path
 from cody_core.settings import (
     BUILT_IN_PROVIDERS,
     AgentSettings,
@@ -13,7 +14,6 @@ from cody_core.settings import (
     ServerSettings,
     Settings,
     UiSettings,
-    config_path,
     load_settings,
 )
 from pydantic import SecretStr

@@ -9,11 +9,11 @@ from typing import Any
 
 import pexpect
 import pytest
-from cody_core.settings import config_path
+from cody_core.glance import config_path
 from tui.conftest import MakeSettings
 from tui.test_cli import NOTE, here, terminal, threads
 
-from cody_tui.cli import NO_KEY, notice_for
+from cody_tui.commands.interactive import NO_KEY, notice_for
 
 CONFIG = """
 policy = "full-auto"

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pexpect
 
 SLOW_TO_IMPORT = ("pydantic", "markdown_it", "pygments", "openai", "anthropic", "httpx", "fastapi")
 
@@ -12,6 +16,42 @@ def test_the_first_paint_waits_for_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+STARTED = """
+import sys
+from cody_tui.app import CodyApp
+from cody_tui.cli import main
+
+shown = CodyApp.post_display_hook
+
+def look(app):
+    found = [name for name in {heavy!r} if name in sys.modules]
+    if app.screen.is_mounted and app.screen.query("Prompt") and app.screen.query_one("Prompt").size:
+        assert app.settings is None
+        app.exit(return_code=40 + len(found))
+    else:
+        shown(app)
+
+CodyApp.post_display_hook = look
+sys.argv = ["cody"]
+main()
+"""
+
+
+def test_cody_without_a_word_has_imported_nothing_heavy_when_its_first_frame_is_out(
+    tmp_path: Path,
+) -> None:
+    code = STARTED.format(heavy=(*SLOW_TO_IMPORT, "pydantic_settings", "typer"))
+    child = pexpect.spawn(
+        sys.executable,
+        ["-c", code],
+        env={**os.environ, "CODY_HOME": str(tmp_path), "TERM": "xterm-256color"},
+        timeout=30,
+    )
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 40
 
 
 def test_garbage_is_collected_again_after_the_start_but_what_the_start_made_is_left_alone() -> None:

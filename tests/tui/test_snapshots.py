@@ -169,8 +169,11 @@ def _same_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def make_picture(snap_compare: Compare, make_app: MakeApp) -> Compare:
-    """Compare an app in colours that do not depend on the terminal."""
+def make_picture(
+    snap_compare: Compare, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> Compare:
+    """Compare an app in colours that do not depend on the terminal, and without durations."""
+    monkeypatch.setattr("cody_tui.widgets.call.LEAST_SECONDS", 60.0)
 
     def compare(
         act: Act,

@@ -39,9 +39,9 @@ class TryingStore(SqliteStore):
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def create_thread(self, thread: Thread) -> bool:
+    async def create_thread(self, thread: Thread, runs: Sequence[Response] = ()) -> bool:
         await self._pass()
-        return await super().create_thread(thread)
+        return await super().create_thread(thread, runs)
 
     async def save_run(self, write: RunWrite) -> bool:
         await self._pass()

@@ -1,0 +1,127 @@
+"""Server-sent events, as bytes that were put together once and are written as they are.
+
+A stream pulls: what it writes next it reads when the last is on its way, so a slow client is late
+and costs no memory, and one that goes away takes its reader along. FastAPI's own way to stream
+parses and encodes each event again for each client, at many times the cost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Final
+
+from fastapi.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from cody_core.errors import CodyError
+from cody_core.schema.events import Entry
+from cody_core.sse import KEEP_ALIVE, encode
+from cody_core.tasks import task_group
+
+logger = logging.getLogger(__name__)
+
+KEEP_ALIVE_SECONDS: Final = 15.0
+HEADERS_SECONDS: Final = 0.25
+"""How long the headers wait for a first event, or for the news that there is no such run."""
+
+_TYPE: Final = re.compile(rb'"run_id":"[^"]{36}","type":"([a-z_]{1,64})"')
+"""Where a stored event says its type: found without parsing the event."""
+
+
+async def event_frames(
+    batches: AsyncGenerator[Sequence[Entry]], *, batch_size: int
+) -> AsyncGenerator[bytes]:
+    """Yield the events of a run as frames, so many at once at most."""
+    async with aclosing(batches):
+        async for batch in batches:
+            for start in range(0, len(batch), batch_size):
+                yield b"".join(map(_frame, batch[start : start + batch_size]))
+
+
+def _frame(entry: Entry) -> bytes:
+    data = entry.data
+    if found := _TYPE.search(data):
+        kind = found[1].decode()
+    else:  # written by somebody who orders fields in another way
+        kind = entry.payload.type if entry.payload is not None else "message"
+    return encode(data, event=kind, id=entry.offset)
+
+
+class EventStream(Response):
+    """The response that writes frames until there are no more, or nobody reads them any more.
+
+    Without a single frame it is a 204, which tells a browser not to come back. An error before the
+    first frame is told as any other; one after it ends the stream, and whoever resumes is told.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self, frames: AsyncGenerator[bytes], *, interval: float = KEEP_ALIVE_SECONDS
+    ) -> None:
+        headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+        super().__init__(headers=headers)
+        del self.headers["content-length"]
+        self._frames = frames
+        self._interval = interval
+        self._writing = asyncio.Lock()
+        self._has_begun = False
+        self._has_ended = False
+        self._last = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Write the stream; see the class."""
+        async with task_group() as tasks:
+            pump = tasks.create_task(self._pump(send))
+            gone = tasks.create_task(_until_gone(receive))
+            quiet = tasks.create_task(self._keep_alive(send))
+            await asyncio.wait((pump, gone), return_when=asyncio.FIRST_COMPLETED)
+            for task in (pump, gone, quiet):
+                task.cancel()
+
+    async def _pump(self, send: Send) -> None:
+        async with aclosing(self._frames):
+            try:
+                async for frames in self._frames:
+                    await self._write(send, frames)
+            except CodyError as error:
+                if not self._has_begun:
+                    raise
+                logger.warning("a stream was cut short: %s: %s", error.code, error.message)
+        if not self._has_begun:
+            self.status_code = 204
+            del self.headers["content-type"]
+        await self._write(send, b"", is_last=True)
+
+    async def _keep_alive(self, send: Send) -> None:
+        await asyncio.sleep(HEADERS_SECONDS)
+        await self._write(send, b"")
+        loop = asyncio.get_running_loop()
+        while not self._has_ended:
+            if (rest := self._last + self._interval - loop.time()) > 0:
+                await asyncio.sleep(rest)
+            else:
+                await self._write(send, KEEP_ALIVE)
+
+    async def _write(self, send: Send, data: bytes, *, is_last: bool = False) -> None:
+        """Write one piece after the other, the headers first, nothing after the last."""
+        async with self._writing:
+            if self._has_ended:
+                return
+            if not self._has_begun:
+                self._has_begun = True
+                start = {"type": "http.response.start", "status": self.status_code}
+                await send({**start, "headers": self.raw_headers})
+            self._has_ended = is_last
+            if data or is_last:
+                await send({"type": "http.response.body", "body": data, "more_body": not is_last})
+            self._last = asyncio.get_running_loop().time()
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,54 @@
+"""The two streams: the events of a run, and word of the runs of a thread."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+
+from cody_core.api.dependencies import From, LastEventId, RunId, ServedHere, ThreadId, offset
+from cody_core.api.stream import KEEP_ALIVE_SECONDS, EventStream, event_frames
+from cody_core.schema.events import START
+
+router = APIRouter(prefix="/api/v2", tags=["streams"])
+
+_STREAM: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "server-sent events",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    },
+    204: {"description": "nothing follows that offset, and nothing will"},
+}
+_LONGEST: Final = int(KEEP_ALIVE_SECONDS * 1000)
+
+BlockMs = Annotated[
+    int,
+    Query(alias="blockMs", ge=100, le=_LONGEST, description="silence before a keep-alive"),
+]
+BatchSize = Annotated[
+    int, Query(alias="batchSize", ge=1, le=1000, description="events in one write at most")
+]
+
+
+@router.get("/stream/{runId}", response_class=Response, responses=_STREAM)
+async def stream(
+    run_id: RunId,
+    served: ServedHere,
+    from_: From = None,
+    last_event_id: LastEventId = None,
+    block_ms: BlockMs = _LONGEST,
+    batch_size: BatchSize = 256,
+) -> Response:
+    """Stream a run's events as they are stored, from an offset on to the terminal event."""
+    after = offset(last_event_id) or offset(from_) or START
+    batches = served.client.follow(run_id, after=after)
+    return EventStream(event_frames(batches, batch_size=batch_size), interval=block_ms / 1000)
+
+
+@router.get("/threads/{threadId}/events", response_class=Response, responses=_STREAM)
+async def thread_events(
+    thread_id: ThreadId, served: ServedHere, last_event_id: LastEventId = None
+) -> Response:
+    """Stream word of the runs of a thread: of those that are live, and of what begins and ends."""
+    return EventStream(served.live.news(thread_id, after=offset(last_event_id)))

@@ -1,0 +1,103 @@
+"""``--server``: the same screen and the same one-shot, on a server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cody_core.providers.scripted import Call, Say, ScriptedProvider
+from cody_core.remote import open_remote
+from cody_core.tools.write_file import WriteFile
+from support.core import texts
+from support.server import Served, served
+from tui.conftest import MakeSettings
+from tui.screen import answered, key, send, until
+
+from cody_tui.app import CodyApp
+from cody_tui.messages import Choices
+from cody_tui.widgets.approval import Approval
+
+SCRIPT = str(Path(sys.executable).parent / "cody")
+TOKEN = "s3cret-token"
+
+
+def echo() -> ScriptedProvider:
+    return ScriptedProvider(lambda request: [Say(f"You said {texts(request.items)[-1]}.")])
+
+
+async def cody(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run the program while the loop, and a server in it, goes on."""
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [SCRIPT, *args],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env={**os.environ, "CODY_HOME": str(Path.cwd() / "elsewhere"), **env},
+            encoding="utf-8",
+            timeout=50,
+            check=False,
+        )
+
+    return await asyncio.to_thread(run)
+
+
+async def test_one_shot_and_threads_work_on_a_server() -> None:
+    async with served(echo(), token=TOKEN) as server:
+        done = await cody("chat", "--server", server.url, "--token", TOKEN, "hello")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "You said hello.\n", "")
+        place = {"CODY_SERVER": server.url, "CODY_TOKEN": TOKEN}
+        done = await cody("chat", "--continue", "--json", "again", **place)
+        assert json.loads(done.stdout.splitlines()[-1])["type"] == "response_done"
+        done = await cody("threads", "list", "--json", **place)
+        (thread,) = map(json.loads, done.stdout.splitlines())
+        assert len((await server.core.thread(thread["id"])).runs) == 2
+
+
+@pytest.mark.parametrize("command", [["chat", "hello"], ["threads", "list"]])
+async def test_a_server_that_is_away_or_refuses_is_one_line(command: list[str]) -> None:
+    async with served(echo(), token=TOKEN) as server:
+        url = server.url
+        done = await cody(*command, CODY_SERVER=url)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(f"cody: the server at {url} wants a token: set CODY_TOKEN")
+    done = await cody(*command, CODY_SERVER=url, CODY_TOKEN=TOKEN)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "cody serve" in done.stderr
+
+
+def app_on(server: Served, make_settings: MakeSettings) -> CodyApp:
+    return CodyApp(lambda: open_remote(server.url), choices=Choices(), settings=make_settings())
+
+
+async def test_the_screen_works_on_a_server(make_settings: MakeSettings) -> None:
+    async with served(echo()) as server, app_on(server, make_settings).run_test() as pilot:
+        await send(pilot, "hello")
+        await answered(pilot, "You said hello.")
+        await send(pilot, "again")
+        await answered(pilot, "You said again.")
+        await until(pilot, lambda: pilot.app.title == "hello · Cody")
+
+
+async def test_the_screen_answers_what_a_run_on_a_server_asks(make_settings: MakeSettings) -> None:
+    writing = Call("write_file", {"path": "note.txt", "content": "remember"})
+    provider = ScriptedProvider([[writing], [Say("It is written.")]])
+    async with (
+        served(provider, tools=[WriteFile()], policy="ask") as server,
+        app_on(server, make_settings).run_test(size=(100, 30)) as pilot,
+    ):
+        await send(pilot, "take a note")
+        panel = pilot.app.screen.query_one(Approval)
+        await until(pilot, lambda: panel.display and panel.has_focus and not panel.is_guarded)
+        key(pilot, "y")
+        await answered(pilot, "It is written.")
+    assert noted() == "remember"
+
+
+def noted() -> str:
+    return Path("note.txt").read_text("utf-8")
