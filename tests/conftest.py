@@ -10,12 +10,18 @@ from support.redis import RedisServer, find_server
 _OURS = ("CODY_", "CORE2_", "OPENAI_", "ANTHROPIC_", "OPENROUTER_", "REDIS_", "CONVEX_", "VLLM_")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Use one worker more than there are cores: many tests wait for a process or a socket."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(autouse=True)
 def own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test sees the settings, the keys or the data of whoever runs it."""
     for name in [name for name in os.environ if name.startswith(_OURS)]:
         monkeypatch.delenv(name)
-    for name in ("HOST", "PORT", "NO_COLOR", "COLUMNS", "LINES"):
+    # Programs that a test starts keep their bytecode, as they would when they are installed.
+    for name in ("HOST", "PORT", "NO_COLOR", "COLUMNS", "LINES", "PYTHONDONTWRITEBYTECODE"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
