@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.convex import ConvexServer, missing
 from support.redis import RedisServer, find_server
 
 _OURS = ("CODY_", "CORE2_", "OPENAI_", "ANTHROPIC_", "OPENROUTER_", "REDIS_", "CONVEX_", "VLLM_")
@@ -38,3 +39,20 @@ def redis_server() -> Iterator[RedisServer]:
     server.start()
     yield server
     server.remove()
+
+
+@pytest.fixture(scope="session")
+def convex_process() -> Iterator[ConvexServer]:
+    """A Convex server for the whole session."""
+    if (reason := missing()) is not None:
+        pytest.skip(reason)
+    server = ConvexServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def convex(convex_process: ConvexServer) -> ConvexServer:
+    """That server, with nothing stored and no faults."""
+    convex_process.reset()
+    return convex_process

@@ -27,6 +27,9 @@ CodyError
 ├── ToolError                     a tool could not do it; the message is for the model
 └── StoreError
     ├── StoreUnavailable          busy, full, locked or unreachable: waiting may help
+    │   ├── StoreRefused          the key is missing, wrong or without the right
+    │   ├── StoreOutdated         its functions are not there, or of another version
+    │   └── StoreOverQuota        it is stopped: over its limits, or paused
     └── StoreCorrupt              the stored data cannot be read by this version
 
 A foreign exception is translated once, at the edge of the adapter that met it, with ``raise …
@@ -218,6 +221,24 @@ class StoreUnavailable(StoreError):
     """The store is busy, full, locked or unreachable; waiting may help."""
 
     code = "store_unavailable"
+
+
+class StoreRefused(StoreUnavailable):
+    """The store does not take the key; the message names the variable."""
+
+    code = "store_refused"
+
+
+class StoreOutdated(StoreUnavailable):
+    """The store's functions are missing or of another version; the message says what to run."""
+
+    code = "store_outdated"
+
+
+class StoreOverQuota(StoreUnavailable):
+    """The store is stopped: it is over its limits, or paused."""
+
+    code = "store_over_quota"
 
 
 class StoreCorrupt(StoreError):

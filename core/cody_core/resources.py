@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from cody_core.errors import SettingsError, StoreUnavailable
 from cody_core.eventlog import EventLog
@@ -11,6 +14,9 @@ from cody_core.runqueue import RunQueue
 from cody_core.runqueue.memory import MemoryRunQueue
 from cody_core.settings import Settings
 from cody_core.stores import Store
+
+if TYPE_CHECKING:
+    from cody_core.stores.convex import ConvexStore
 
 BUSY_SECONDS = 1.0
 """How long a call waits for another process that writes; what saves runs tries again by itself."""
@@ -54,18 +60,61 @@ async def open_log(settings: Settings, *, shared: bool) -> AsyncIterator[tuple[E
 
 @asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[Store]:
-    """Open the store in the data directory.
+    """Open the store: the Convex deployment that is set, else the database in the data directory.
+
+    The data directory is made in any case: what cannot be stored in time is kept there.
 
     Raises:
+        SettingsError: CONVEX_URL is set to what is no deployment, or without a key.
         StoreUnavailable: the data directory cannot be written.
         StoreCorrupt: the database is damaged, or of a newer version.
     """
-    from cody_core.stores.sqlite import SqliteStore
-
     try:
         settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         msg = f"the data directory {str(settings.home)!r} cannot be made: {error.strerror}; "
         raise StoreUnavailable(msg + "set CODY_HOME to another place") from error
+    async with open_convex(settings) if settings.convex_url else open_sqlite(settings) as store:
+        yield store
+
+
+def place_of_store(settings: Settings) -> str:
+    """Return the file or the address that threads are stored in."""
+    return settings.convex_url or str(settings.home / DATABASE)
+
+
+@asynccontextmanager
+async def open_convex(settings: Settings) -> AsyncIterator[ConvexStore]:
+    """Open the Convex deployment that is set, whether or not it can be reached now.
+
+    Raises:
+        SettingsError: none is set, it is no address of a deployment, or the key is missing.
+    """
+    if not settings.convex_url:
+        msg = "no Convex deployment is set: set CONVEX_URL"
+        raise SettingsError(msg)
+    if settings.convex_deploy_key is None:
+        msg = (
+            f"CONVEX_URL is set to {settings.convex_url!r} without a key: set CONVEX_DEPLOY_KEY to"
+            " a deploy key of that deployment"
+        )
+        raise SettingsError(msg)
+    # A quarter of a second to import, in a thread: the screen is there already.
+    convex = await asyncio.to_thread(importlib.import_module, "cody_core.stores.convex")
+    key = settings.convex_deploy_key.get_secret_value()
+    async with convex.ConvexStore.open(settings.convex_url, key) as store:
+        yield store
+
+
+@asynccontextmanager
+async def open_sqlite(settings: Settings) -> AsyncIterator[Store]:
+    """Open the database in the data directory, which is there.
+
+    Raises:
+        StoreUnavailable: the database cannot be opened or written now.
+        StoreCorrupt: it is damaged, or of a newer version.
+    """
+    from cody_core.stores.sqlite import SqliteStore
+
     async with SqliteStore.open(settings.home / DATABASE, busy_timeout=BUSY_SECONDS) as store:
         yield store

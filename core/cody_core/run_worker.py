@@ -36,6 +36,13 @@ class _Live:
 
     run: RunRequest
     work: asyncio.Task[None] | None = None
+    place: asyncio.Semaphore | None = None
+
+    def free(self) -> None:
+        """Make room for another run. What is over does not stand in its way while it is stored."""
+        if self.place is not None:
+            self.place.release()
+            self.place = None
 
 
 class RunWorker:
@@ -86,7 +93,8 @@ class RunWorker:
     @property
     def is_full(self) -> bool:
         """Whether a run that came now would have to wait."""
-        return self._taking is None or len(self._live) >= self._at_once
+        worked_on = sum(live.place is not None for live in self._live.values())
+        return self._taking is None or worked_on >= self._at_once
 
     def start(self) -> None:
         """Begin to take runs."""
@@ -132,12 +140,10 @@ class RunWorker:
     def _start(
         self, claim: Claim, *, ends: bool = False, places: asyncio.Semaphore | None = None
     ) -> None:
-        live = self._live[claim.run.run_id] = _Live(claim.run)
+        live = self._live[claim.run.run_id] = _Live(claim.run, place=places)
         task = self._tasks.create_task(self._serve(claim, live, ends=ends))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
-        if places is not None:
-            task.add_done_callback(lambda _: places.release())
 
     async def _serve(self, claim: Claim, live: _Live, *, ends: bool) -> None:
         run = claim.run
@@ -149,9 +155,11 @@ class RunWorker:
                 new_thread = self._new_threads.pop(run.run_id, None)
                 tasks.create_task(self._persister.run(run.run_id, new_thread))
                 live.work = tasks.create_task(self._end(run) if ends else self._work(run))
+                live.work.add_done_callback(lambda _: live.free())
         except Exception:
             logger.exception("run %s could not be stored", run.run_id)
         finally:
+            live.free()
             del self._live[run.run_id]
             with suppress(EventLogError):
                 await self._queue.done(claim)

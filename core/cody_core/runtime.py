@@ -34,7 +34,7 @@ from cody_core.providers.catalog import known_models
 from cody_core.providers.offered import offered_models
 from cody_core.providers.pool import ProviderPool
 from cody_core.reducer import replay
-from cody_core.resources import DATABASE, open_log, open_store
+from cody_core.resources import open_log, open_store, place_of_store
 from cody_core.run_worker import RunWorker
 from cody_core.runqueue import RunQueue
 from cody_core.schema.events import (
@@ -68,7 +68,7 @@ from cody_core.tools.sandbox.host import ProcessSandbox
 from cody_core.workers.approvals import once_key
 from cody_core.workers.outbox import Outbox
 from cody_core.workers.persist import Persister
-from cody_core.workers.recovery import recover
+from cody_core.workers.recovery import keep_recovering
 from cody_core.workers.tools import ToolWorker
 
 logger = logging.getLogger(__name__)
@@ -105,6 +105,7 @@ async def open_runtime(
         store = await stack.enter_async_context(open_store(settings))
         log, queue = await stack.enter_async_context(open_log(settings, shared=shared))
         process = stack.enter_context(ProcessLock(settings.home / "processes"))
+        await stack.enter_async_context(store.presence(process.id))
         pool = providers or ProviderPool(settings)
         stack.push_async_callback(pool.aclose)
         registry = tools or Registry(builtin_tools(environment(), secrets=settings.secrets))
@@ -168,15 +169,17 @@ class Runtime:
         self._files = Listing(settings.workspace)
         self._submitting: dict[str, RunRequest] = {}
         self._recovery: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
 
     def start(self, *, works: bool = True) -> None:
         """Put in order what an earlier process left behind, and begin to work on runs."""
         self._recovery = self._tasks.create_task(
-            recover(
+            keep_recovering(
                 self._log,
                 self._store,
                 self._outbox,
                 self._process.is_alive,
+                stopping=self._stopping,
                 log_ttl=self._settings.log_ttl,
             )
         )
@@ -188,6 +191,7 @@ class Runtime:
 
         ``grace`` is how many seconds they may go on for before that. Stopping twice is allowed.
         """
+        self._stopping.set()
         await self._worker.stop(grace=grace, storing=GRACE_SECONDS)
         if self._recovery is not None:
             _, late = await asyncio.wait({self._recovery}, timeout=GRACE_SECONDS)
@@ -340,7 +344,7 @@ class Runtime:
         return CoreInfo(
             version=__version__,
             log=_without_password(settings.redis_url) if settings.redis_url else "memory",
-            store=str(settings.home / DATABASE),
+            store=place_of_store(settings),
             workspace=str(settings.workspace),
             home=str(settings.home),
         )

@@ -163,8 +163,15 @@ class Settings(BaseSettings):
     """What ``cody serve`` lets in, and how it ends."""
     redis_url: str | None = Field(None, validation_alias="REDIS_URL", repr=False)
     """The Redis server that holds the event log; without it the log lives in this process."""
-    convex_url: str | None = Field(None, validation_alias="CONVEX_URL")
-    """The Convex deployment that stores threads."""
+    convex_url: str | None = Field(
+        None, validation_alias=AliasChoices("CONVEX_URL", "CONVEX_SELF_HOSTED_URL")
+    )
+    """The Convex deployment that stores threads; without it they are in a file of this machine."""
+    convex_deploy_key: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("CONVEX_DEPLOY_KEY", "CONVEX_SELF_HOSTED_ADMIN_KEY"),
+    )
+    """The deploy key of that deployment, or the admin key of one that is self-hosted."""
 
     home: Path = Field(default_factory=default_home, validation_alias="CODY_HOME")
     """The directory that holds the database, logs and everything else cody keeps."""
@@ -221,7 +228,7 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> frozenset[str]:
         """Every key there is: what must not reach a tool's child process, or a log."""
-        found = [self.openai_api_key, self.anthropic_api_key, self.token]
+        found = [self.openai_api_key, self.anthropic_api_key, self.token, self.convex_deploy_key]
         found += [provider.api_key for provider in self.providers.values()]
         return frozenset(key.get_secret_value() for key in found if key is not None)
 

@@ -10,8 +10,8 @@ import type { Deployment } from "./deployment";
 import { stringify } from "./json";
 
 const PING_MS = 10_000;
-/** Milliseconds that changes are collected before queries are run again. */
-const SETTLE_MS = 5;
+/** How often it is looked whether queries have to be run again. */
+const LOOK_MS = 10;
 
 interface Query {
   path: string;
@@ -32,12 +32,14 @@ interface ClientMessage {
 export class Sync {
   private readonly server = new WebSocketServer({ noServer: true });
   private readonly sessions = new Set<Session>();
-  private timer: NodeJS.Timeout | undefined;
+  private isChanged = false;
 
   constructor(
     private readonly deployment: Deployment,
     private readonly isAdmin: (key: string | undefined) => boolean,
-  ) {}
+  ) {
+    setInterval(() => this.look(), LOOK_MS);
+  }
 
   get subscribers(): number {
     return [...this.sessions].filter((session) => session.queries.size > 0).length;
@@ -58,12 +60,15 @@ export class Sync {
     });
   }
 
-  /** Something was written: tell whom it concerns. */
+  /** Take note that something was written; it is still within its transaction, which has no timers. */
   changed(): void {
-    this.timer ??= setTimeout(() => {
-      this.timer = undefined;
-      for (const session of this.sessions) session.refresh();
-    }, SETTLE_MS);
+    this.isChanged = true;
+  }
+
+  private look(): void {
+    if (!this.isChanged) return;
+    this.isChanged = false;
+    for (const session of this.sessions) session.refresh();
   }
 
   /** Cut all connections. */

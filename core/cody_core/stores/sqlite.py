@@ -7,27 +7,21 @@ one of its runs must not bring it back. Stored rows are validated when they are 
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, TypeAdapter
-
-from cody_core.errors import InvalidRequest
 from cody_core.schema.events import offset_key
 from cody_core.schema.items import Item
 from cody_core.schema.response import Response
 from cody_core.schema.threads import Thread, ThreadChanges, ThreadPage
 from cody_core.stores import OpenRun, RunWrite
+from cody_core.stores.cursors import cursor_after, page_size, read_cursor
 from cody_core.stores.database import Database
 from cody_core.stores.migrations import migrate
 from cody_core.stores.search import expression, indexed, text_of
-
-MAX_PAGE = 500
-"""Threads in one page at most; who asks for more gets a cursor to go on with."""
 
 _THREAD = "id, title, summary, tags, agent_role, model_id, provider_id, created_at, updated_at"
 _STATE = (
@@ -37,8 +31,6 @@ _STATE = (
 )
 _FIRST_VERSION = "0-1"
 """The version of a run that never was in a log."""
-_Int64 = Annotated[int, Field(ge=0, lt=2**63)]
-_CURSOR: TypeAdapter[tuple[int, str]] = TypeAdapter(tuple[_Int64, str])
 _Kind = Literal["input", "output"]
 
 
@@ -111,10 +103,7 @@ class SqliteStore:
             InvalidRequest: ``cursor`` was not made by an earlier call, or ``limit`` is not
             positive.
         """
-        if limit < 1:
-            msg = f"limit must be at least 1, not {limit}"
-            raise InvalidRequest(msg)
-        limit = min(limit, MAX_PAGE)
+        limit = page_size(limit)
         where, values = _filters(cursor, tag, query)
         async with self._database.snapshot():
             rows = await self._database.rows(
@@ -124,7 +113,7 @@ class SqliteStore:
             )
         threads = tuple(self._thread(row) for row in rows[:limit])
         more = len(rows) > limit
-        return ThreadPage(threads=threads, next_cursor=_cursor_after(threads[-1]) if more else None)
+        return ThreadPage(threads=threads, next_cursor=cursor_after(threads[-1]) if more else None)
 
     async def update_thread(self, thread_id: str, changes: ThreadChanges, *, now: int) -> bool:
         """Apply changes, set ``updated_at`` to ``now`` (ms); return whether the thread exists."""
@@ -190,6 +179,11 @@ class SqliteStore:
             )
         return [OpenRun(*row) for row in rows]
 
+    @asynccontextmanager
+    async def presence(self, owner: str) -> AsyncIterator[None]:
+        """Do nothing: who is at work here holds a lock, and everybody can see that."""
+        yield
+
     # Saving, inside a transaction.
 
     async def _admits(self, write: RunWrite) -> bool:
@@ -207,8 +201,10 @@ class SqliteStore:
             return True
         if status not in ("queued", "in_progress") and not response.is_terminal:
             return False
+        ends = response.is_terminal and status in ("queued", "in_progress")
         with self._database.readable(f"run {response.id!r}"):
-            return offset_key(write.version) > offset_key(version)
+            new, old = offset_key(write.version), offset_key(version)
+        return new > old or (ends and new == old)
 
     async def _save(self, write: RunWrite) -> None:
         if await self._save_header(write):
@@ -338,7 +334,7 @@ def _filters(
     conditions, values = ["1"], list[int | str]()
     if cursor is not None:
         conditions.append("(updated_at, id) < (?, ?)")
-        values += _read_cursor(cursor)
+        values += read_cursor(cursor)
     if tag is not None:
         conditions.append("EXISTS (SELECT 1 FROM json_each(threads.tags) WHERE value = ?)")
         values.append(tag.encode(errors="replace").decode())
@@ -354,18 +350,6 @@ def _filters(
         )
         values += [found, found]
     return " AND ".join(conditions), tuple(values)
-
-
-def _cursor_after(thread: Thread) -> str:
-    return base64.urlsafe_b64encode(_json((thread.updated_at, thread.id)).encode()).decode()
-
-
-def _read_cursor(cursor: str) -> tuple[int, str]:
-    try:
-        return _CURSOR.validate_json(base64.b64decode(cursor, altchars=b"-_", validate=True))
-    except ValueError as error:
-        msg = f"{cursor!r} is not a cursor of an earlier page"
-        raise InvalidRequest(msg) from error
 
 
 def _json(value: Sequence[Any]) -> str:

@@ -3,18 +3,20 @@
 It saves when an item is complete, at most every ``interval`` while text streams, and at the end.
 Reading and saving are two tasks: a slow store makes saves rarer, never the reading slower, and of a
 run only its newest state waits. What the store refuses for the moment is tried again; what it still
-refuses when the process has to stop goes to the outbox.
+refuses when the process has to stop goes to the outbox. The end of a run goes there as soon as it
+is refused once, so that nothing is lost if the process does not stop in order.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from cody_core.errors import EventLogError, StoreCorrupt, StoreUnavailable
+from cody_core.errors import EventLogError, StoreError, StoreUnavailable
 from cody_core.eventlog import EventLog
 from cody_core.reducer import ResponseReducer
 from cody_core.schema.events import (
@@ -77,6 +79,16 @@ class Persister:
         responses = (saver.reducer.response for saver in self._runs.values())
         return [found for found in responses if found and found.thread_id == thread_id]
 
+    @property
+    def pending(self) -> int:
+        """How many runs could not be stored when it was time, and are tried again."""
+        return sum(saver.failures > 0 for saver in self._runs.values())
+
+    def new_thread(self, thread_id: str) -> Thread | None:
+        """Return a thread that is still to be stored, along with its first run."""
+        new = (saver.new_thread for saver in self._runs.values())
+        return next((thread for thread in new if thread and thread.id == thread_id), None)
+
     def marked(self, page: ThreadPage) -> ThreadPage:
         """Say of the threads that one of these runs waits for an answer in that it does."""
         asking = {
@@ -97,7 +109,7 @@ class Persister:
 
         ``new_thread`` is the run's thread, if that is still to be stored.
         """
-        saver = _Saver(self._store, self._owner, self._interval, new_thread)
+        saver = _Saver(self._store, self._outbox, self._owner, self._interval, new_thread)
         self._runs[run_id] = saver
         try:
             async with task_group() as tasks:
@@ -133,11 +145,18 @@ class _Saver:
     """The newest state of one run, and its way to the store."""
 
     def __init__(
-        self, store: Store, owner: str, interval: float, new_thread: Thread | None
+        self,
+        store: Store,
+        outbox: Outbox,
+        owner: str,
+        interval: float,
+        new_thread: Thread | None,
     ) -> None:
         self.reducer = ResponseReducer()
-        self._new_thread = new_thread
+        self.new_thread = new_thread
+        self.failures = 0
         self._store = store
+        self._outbox = outbox
         self._owner = owner
         self._interval = interval
         self._dirty = asyncio.Event()
@@ -145,6 +164,7 @@ class _Saver:
         self._finished = False
         self._changed: frozenset[int] = frozenset()
         self._saved: str | None = None
+        self._kept: str | None = None
 
     def take(self, batch: Sequence[Entry]) -> None:
         self.reducer.feed(batch)
@@ -166,25 +186,39 @@ class _Saver:
 
     async def save_until_done(self) -> None:
         """Save whenever there is something new and it is time, until the last state is stored."""
-        failures = 0
         while not (self._finished and self.unsaved_write() is None):
             await self._dirty.wait()
-            if not failures:
+            if not self.failures:
                 await self._time_to_save()
             self._dirty.clear()
             self._urgent.clear()
             try:
                 await self._save()
-            except StoreCorrupt as error:
-                logger.error("saving is given up, the outbox will keep the answer: %s", error)
-                return
             except StoreUnavailable as error:
-                failures += 1
+                self.failures += 1
                 self._dirty.set()
                 logger.warning("saving is pending: %s", error)
-                await asyncio.sleep(min(FIRST_PAUSE * 2 ** min(failures, 10), LONGEST_PAUSE))
+                await self._keep_end()
+                pause = min(FIRST_PAUSE * 2 ** min(self.failures, 10), LONGEST_PAUSE)
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+            except StoreError as error:
+                logger.error("saving is given up, the outbox will keep the answer: %s", error)
+                return
             else:
-                failures = 0
+                self.failures = 0
+        if self._kept is not None:
+            await asyncio.to_thread(self._outbox.drop, self._kept)
+
+    async def _keep_end(self) -> None:
+        """Keep the end of the run in the outbox as well: the process may not live to store it."""
+        write = self.unsaved_write()
+        if write is None or not write.response.is_terminal or self._kept is not None:
+            return
+        try:
+            await asyncio.to_thread(self._outbox.put, write)
+            self._kept = write.response.id
+        except OSError as error:
+            logger.error("run %s cannot be kept: %s", write.response.id, error)
 
     async def _time_to_save(self) -> None:
         try:
@@ -199,9 +233,9 @@ class _Saver:
         # Kept until the save has succeeded: a save that fails must not forget what had changed.
         # Taken before anything is awaited: what changes from then on is not in this write.
         self._changed |= self.reducer.take_changes()
-        if self._new_thread is not None:
-            await self._store.create_thread(self._new_thread)
-            self._new_thread = None
+        if self.new_thread is not None:
+            await self._store.create_thread(self.new_thread)
+            self.new_thread = None
         await self._store.save_run(replace(write, changed=self._changed))
         self._changed = frozenset()
         self._saved = write.version

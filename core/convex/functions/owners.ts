@@ -26,13 +26,15 @@ export const open = internalMutation({
     const found = [];
     const rows = after === undefined ? allOpen(ctx) : openAfter(ctx, after);
     let examined = 0;
+    let next = after ?? null;
     for await (const { runId, threadId, version, owner, createdAt } of rows) {
-      if (examined === RUNS) return { runs: found, more: true };
+      if (examined === RUNS) return { runs: found, next };
       examined += 1;
+      next = { createdAt, runId };
       if ((await liveThread(ctx, threadId)) === null) continue;
       found.push({ runId, createdAt, version, owner, seen: await isAlive(ctx, owner) });
     }
-    return { runs: found, more: false };
+    return { runs: found, next: null };
   },
 });
 

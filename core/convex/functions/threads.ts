@@ -44,7 +44,7 @@ export const create = internalMutation({
     if (known !== null && known.status !== "hidden") return known.token === thread.token;
     const status: Doc<"threads">["status"] = hidden ? "hidden" : "live";
     if (known === null) await ctx.db.insert("threads", { ...thread, status });
-    else await ctx.db.replace(known._id, { ...thread, status });
+    else await ctx.db.patch(known._id, { ...thread, status });
     if (hidden) {
       const { threadId, token } = thread;
       await ctx.scheduler.runAfter(UNFINISHED_MS, internal.threads.giveUp, { threadId, token });

@@ -5,15 +5,22 @@ from pathlib import Path
 
 import pytest
 from cody_core.stores import Store
+from cody_core.stores.convex import ConvexStore
 from cody_core.stores.sqlite import SqliteStore
+from support.convex import ConvexServer
 
 from .contract import RunContract, SearchContract, ThreadContract
 
 
-@pytest.fixture(params=["sqlite"])
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with SqliteStore.open(tmp_path / "cody.db") as opened:
-        yield opened
+@pytest.fixture(params=["sqlite", "convex"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    if request.param == "sqlite":
+        async with SqliteStore.open(tmp_path / "cody.db") as sqlite:
+            yield sqlite
+    else:
+        server: ConvexServer = request.getfixturevalue("convex")
+        async with ConvexStore.open(server.url, server.key) as convex:
+            yield convex
 
 
 class TestThreads(ThreadContract):

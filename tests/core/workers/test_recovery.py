@@ -81,7 +81,7 @@ async def left(
     return reducer.response
 
 
-def nobody(process_id: str | None) -> bool:
+def nobody(process_id: str | None, seen: bool) -> bool:
     return False
 
 
@@ -134,7 +134,7 @@ async def test_a_run_of_a_live_process_is_left_alone(
     run = await left(log, store, *OPEN)
     asked: list[str | None] = []
 
-    def alive(process_id: str | None) -> bool:
+    def alive(process_id: str | None, seen: bool) -> bool:
         asked.append(process_id)
         return True
 
