@@ -5,6 +5,7 @@ import type { GenericSchema, SchemaDefinition } from "convex/server";
 import { convexToJson, getConvexSize, jsonToConvex, type JSONValue, type Value } from "convex/values";
 
 import { refuseArguments, refuseDocument, refuseValue } from "./limits";
+import { lookUp } from "./storage";
 
 export type Kind = "query" | "mutation" | "action";
 export type Schema = SchemaDefinition<GenericSchema, boolean>;
@@ -38,6 +39,7 @@ export class Deployment {
     private readonly schema: Schema,
     private readonly modules: Modules,
   ) {
+    lookUp();
     this.backend = this.fresh();
     watchWrites(() => this.onWrite());
   }

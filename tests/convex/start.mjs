@@ -6,7 +6,7 @@
  */
 
 import { readdirSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -26,6 +26,16 @@ const entry = [
   `await serve(schema, modules);`,
 ].join("\n");
 
+/** Let `storage.ts` have the class that convex-test keeps to itself. */
+const exporting = {
+  name: "exporting",
+  setup(bundle) {
+    bundle.onLoad({ filter: /convex-test[\\/]dist[\\/]index\.js$/ }, async ({ path }) => ({
+      contents: `${await readFile(path, "utf8")}\nexport { DatabaseFake };\n`,
+    }));
+  },
+};
+
 const out = await mkdtemp(join(tmpdir(), "cody-convex-"));
 try {
   const outfile = join(out, "server.mjs");
@@ -38,6 +48,7 @@ try {
     target: "node18",
     nodePaths: [join(here, "node_modules")],
     alias: { convex: join(here, "node_modules", "convex") },
+    plugins: [exporting],
     define: { "import.meta.glob": "undefined" },
     banner: {
       js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",

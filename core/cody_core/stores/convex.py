@@ -44,7 +44,8 @@ AGAIN: Final = 10
 """How often a run is read or sent anew that others change meanwhile."""
 FIRST_VERSION: Final = "0-1"
 """The version of a run that never was in a log."""
-_SEARCH_PAGE: Final = 128
+_SEARCHED: Final[Mapping[str, int]] = {"titles": 128, "messages": 64, "chunks": 16}
+"""The functions that search, and how many documents each may look at: they differ in size."""
 _STATES: Final[Mapping[str, ThreadState]] = {
     "queued": "running",
     "in_progress": "running",
@@ -191,7 +192,7 @@ class ConvexStore:
         if not wanted:
             return []
         found: dict[str, Thread] = {}
-        for where in ("titles", "messages", "chunks"):
+        for where, size in _SEARCHED.items():
             cursor: str | None = None
             is_done = False
             while not is_done:
@@ -199,7 +200,7 @@ class ConvexStore:
                     f"search:{where}",
                     words=looked_up(wanted),
                     phrases=wanted,
-                    page={"numItems": _SEARCH_PAGE, "cursor": cursor},
+                    page={"numItems": size, "cursor": cursor},
                 )
                 for row in page["threads"]:
                     found[row["threadId"]] = self._thread(row, listed=True)
@@ -352,11 +353,12 @@ class ConvexStore:
         for body, parts in reading.bodies.items():
             pieces: list[str] = []
             while len(pieces) < parts:
-                chunks = await self._api.query("runs:body", body=body, **{"from": len(pieces)})
-                if not chunks:
+                place = {"from": len(pieces), "until": parts}
+                more = await self._api.query("runs:body", body=body, **place)
+                if not more:
                     return False
-                pieces += [chunk["json"] for chunk in chunks]
-            reading.complete(body, "".join(pieces[:parts]))
+                pieces += more
+            reading.complete(body, "".join(pieces))
         return True
 
     def _response(self, reading: Reading) -> Response:

@@ -55,13 +55,9 @@ class Rows:
             "texts": len(texts) - 1,
         }
         self.rows.append(_sized(row if body is None else row | {"body": body}))
-        for part in range(max(len(pieces), len(texts) - 1)):
-            chunk = {
-                "body": body,
-                "part": part,
-                "json": pieces[part] if part < len(pieces) else "",
-                "text": texts[part + 1] if part + 1 < len(texts) else "",
-            }
+        parts = [*((piece, "") for piece in pieces), *(("", piece) for piece in texts[1:])]
+        for part, (data_piece, text_piece) in enumerate(parts):
+            chunk = {"body": body, "part": part, "json": data_piece, "text": text_piece}
             self.chunks.append(_sized(chunk))
 
 

@@ -20,8 +20,8 @@ import { compared } from "./versions";
 
 /** Ranges that putting the rows of one save in their places may take. */
 const MOST_RANGES = 3_000;
-/** Chunks that are read at once; each is 512 KiB at most. */
-const CHUNKS = 8;
+/** Chunks that are read at once; each is 256 KiB at most. */
+const CHUNKS = 16;
 
 const response = v.object({
   runId: v.string(),
@@ -168,15 +168,15 @@ export const list = internalQuery({
   },
 });
 
-/** Read chunks of a large item, from a part on. */
+/** Read the JSON of a large item, or some of it, from a part on. */
 export const body = internalQuery({
-  args: { body: v.string(), from: v.number() },
-  handler: async (ctx, { body, from }) => {
+  args: { body: v.string(), from: v.number(), until: v.number() },
+  handler: async (ctx, { body, from, until }) => {
     const chunks = await ctx.db
       .query("chunks")
-      .withIndex("by_body", (q) => q.eq("body", body).gte("part", from))
+      .withIndex("by_body", (q) => q.eq("body", body).gte("part", from).lt("part", until))
       .take(CHUNKS);
-    return chunks.map(({ part, json }) => ({ part, json }));
+    return chunks.map(({ json }) => json);
   },
 });
 

@@ -21,14 +21,14 @@ export const row = v.object({
   text: v.string(),
   /** Bytes of both. */
   size: v.number(),
-  /** Which chunks hold the JSON, and how many: 0 where none do. */
+  /** What its chunks are called: first those that hold the JSON, if it is not here. */
   body: v.optional(v.string()),
   parts: v.number(),
-  /** How many of them hold more of what is searched. */
+  /** How many follow them with more of what is searched. */
   texts: v.number(),
 });
 
-/** A piece of a large item: of its JSON, of what is searched, or of both. */
+/** A piece of a large item: of its JSON, or of what is searched. */
 export const chunk = v.object({
   body: v.string(),
   part: v.number(),

@@ -73,7 +73,7 @@ function rest({ isDone, continueCursor }: PaginationResult<unknown>) {
 async function threadsOf(ctx: QueryCtx, rows: Iterable<Doc<"items">>, phrases: readonly string[]) {
   const runs = new Map<string, Doc<"runs"> | null>();
   const threads = new Map<string, Doc<"threads"> | null>();
-  const budget = { bytes: BYTES };
+  const budget = { bytes: 2 * BYTES };
   for (const found of rows) {
     if (!matches(await textOf(ctx, found, budget), phrases)) continue;
     if (!runs.has(found.runId)) runs.set(found.runId, await runOf(ctx, found.runId));
@@ -87,12 +87,12 @@ async function threadsOf(ctx: QueryCtx, rows: Iterable<Doc<"items">>, phrases: r
 /** Return all that is searched of a message; a very large one only as far as the budget goes. */
 async function textOf(ctx: QueryCtx, found: Doc<"items">, budget: { bytes: number }) {
   let text = found.text;
-  if (found.texts === 0 || found.body === undefined) return text;
+  const { body, parts, texts } = found;
+  if (texts === 0 || body === undefined) return text;
   for await (const piece of ctx.db
     .query("chunks")
-    .withIndex("by_body", (q) => q.eq("body", found.body!))) {
-    if (piece.part >= found.texts || budget.bytes <= 0) break;
-    budget.bytes -= piece.size;
+    .withIndex("by_body", (q) => q.eq("body", body).gte("part", parts))) {
+    if ((budget.bytes -= piece.size) < 0) break;
     text += ` ${piece.text}`;
   }
   return text;
