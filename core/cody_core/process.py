@@ -14,8 +14,7 @@ from typing import Final, Self
 
 from filelock import FileLock, Timeout
 
-from cody_core.ids import new_id
-
+from cody_core.ids import is_uuid, new_id
 
 PLACE: Final = "place"
 """The file that names the directory; it may be copied to another machine, which has another name.
@@ -48,8 +47,8 @@ class ProcessLock:
         """
         if process_id is None:
             return False
-        place = process_id.rpartition(".")[0]
-        if place not in ("", self._place):
+        place, _, number = process_id.rpartition(".")
+        if place not in ("", self._place) or not is_uuid(number):
             return seen
         path = self._path(process_id)
         if process_id == self.id or not path.exists():

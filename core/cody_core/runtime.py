@@ -75,6 +75,8 @@ logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 5.0
 """How long leaving the runtime waits for runs to be stored."""
+CREATE_SECONDS = 2.0
+"""How long a run waits for its new thread to be stored before it begins all the same."""
 
 
 @asynccontextmanager
@@ -217,7 +219,10 @@ class Runtime:
         return Submitted(run_id=run_id, thread_id=run.thread_id, turn_id=run.turn_id)
 
     async def _announce(self, run: RunRequest, prompt: str, *, is_new: bool) -> None:
-        if is_new and (unstored := await self._create(run, prompt)) is not None:
+        unstored = self._persister.new_thread(run.thread_id)
+        if is_new:
+            unstored = await self._create(run, prompt)
+        if unstored is not None:
             self._new_threads[run.run_id] = unstored
         start = start_event(run, queued=self._worker.is_full)
         try:
@@ -299,7 +304,7 @@ class Runtime:
 
     async def thread(self, thread_id: str) -> ThreadDetail:
         """Return a thread and its runs; see ``Client.thread``."""
-        if (thread := await self._store.get_thread(thread_id)) is None:
+        if (thread := await self._known_thread(thread_id)) is None:
             raise _thread_not_found(thread_id)
         return ThreadDetail(thread=thread, runs=tuple(await self._runs_of(thread_id)))
 
@@ -373,17 +378,23 @@ class Runtime:
     async def _thread_of(self, request: SubmitRequest) -> Thread | None:
         if request.thread_id is None:
             return None
-        if (thread := await self._store.get_thread(request.thread_id)) is None:
+        if (thread := await self._known_thread(request.thread_id)) is None:
             raise _thread_not_found(request.thread_id)
         return thread
+
+    async def _known_thread(self, thread_id: str) -> Thread | None:
+        """Return a thread, also one that is still to be stored."""
+        unstored = self._persister.new_thread(thread_id)
+        return unstored or await self._store.get_thread(thread_id)
 
     async def _create(self, run: RunRequest, prompt: str) -> Thread | None:
         """Store a new thread. If the store is away, return it: it is stored along with the run."""
         thread = new_thread(run, prompt)
         try:
-            await self._store.create_thread(thread)
-        except StoreUnavailable as error:
-            logger.warning("saving is pending: %s", error)
+            async with asyncio.timeout(CREATE_SECONDS):
+                await self._store.create_thread(thread)
+        except (StoreUnavailable, TimeoutError) as error:
+            logger.warning("saving is pending: %s", error or "the store does not answer in time")
             return thread
         return None
 
@@ -408,7 +419,9 @@ class Runtime:
 
     async def _runs_of(self, thread_id: str) -> Sequence[Response]:
         """Return the stored runs of a thread, with what is not stored yet laid over them."""
-        runs = {response.id: response for response in await self._store.list_runs(thread_id)}
+        is_stored = self._persister.new_thread(thread_id) is None
+        stored = await self._store.list_runs(thread_id) if is_stored else ()
+        runs = {response.id: response for response in stored}
         runs |= {response.id: response for response in self._persister.unsaved(thread_id)}
         return sorted(runs.values(), key=lambda response: (response.created_at, response.id))
 

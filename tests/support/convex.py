@@ -1,4 +1,4 @@
-"""A Convex deployment of the tests' own: the real functions behind the server in ``tests/convex``."""
+"""A Convex deployment of the tests' own: the real functions, behind ``tests/convex``."""
 
 from __future__ import annotations
 

@@ -11,12 +11,17 @@ A thread made together with its runs is hidden until all of it is there.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Final, Self
 
-from cody_core.errors import StoreCorrupt, StoreError, StoreUnavailable
+from cody_core.errors import (
+    StoreError,
+    StoreOutdated,
+    StoreOverQuota,
+    StoreRefused,
+    StoreUnavailable,
+)
 from cody_core.ids import new_id
 from cody_core.schema.events import offset_key
 from cody_core.schema.response import Response
@@ -24,24 +29,13 @@ from cody_core.schema.threads import Thread, ThreadChanges, ThreadPage, ThreadSt
 from cody_core.stores import OpenRun, RunWrite
 from cody_core.stores.convex_api import ConvexApi
 from cody_core.stores.convex_presence import Presence
-from cody_core.stores.convex_rows import (
-    Fields,
-    Reading,
-    Rows,
-    is_direct,
-    parcels,
-    rows_of,
-    weight,
-)
+from cody_core.stores.convex_reading import RunReader, readable
+from cody_core.stores.convex_recent import Recent
+from cody_core.stores.convex_rows import Fields
+from cody_core.stores.convex_saving import RunSender
 from cody_core.stores.cursors import cursor_after, page_size, read_cursor
 from cody_core.stores.folding import fold, looked_up, phrases
 
-KNOWN_RUNS: Final = 1000
-"""Runs of which is remembered how much is stored, so that a save is complete the first time."""
-LIGHT: Final = 50_000
-"""Characters that are folded and cut on the loop; more are in a thread."""
-AGAIN: Final = 10
-"""How often a run is read or sent anew that others change meanwhile."""
 FIRST_VERSION: Final = "0-1"
 """The version of a run that never was in a log."""
 _SEARCHED: Final[Mapping[str, int]] = {"titles": 128, "messages": 64, "chunks": 16}
@@ -59,7 +53,9 @@ class ConvexStore:
 
     def __init__(self, api: ConvexApi) -> None:
         self._api = api
-        self._known: dict[str, int] = {}
+        self._sender = RunSender(api)
+        self._reader = RunReader(api)
+        self._recent = Recent()
         self._presence: Presence | None = None
 
     @classmethod
@@ -110,16 +106,29 @@ class ConvexStore:
             createdAt=thread.created_at,
             updatedAt=thread.updated_at,
         )
+        if is_new and not runs:
+            self._recent.keep_thread(thread)
+            self._recent.keep_runs(thread.id, ())
         if not is_new or not runs:
             return bool(is_new)
         for run in runs:
-            await self._save(RunWrite(run, FIRST_VERSION))
+            await self._sender.save(RunWrite(run, FIRST_VERSION))
         return bool(await self._api.mutation("threads:reveal", threadId=thread.id, token=token))
 
     async def get_thread(self, thread_id: str) -> Thread | None:
         """Return a thread."""
-        found = await self._api.query("threads:get", threadId=thread_id)
-        return None if found is None else self._thread(found, listed=False)
+        try:
+            found = await self._api.query("threads:get", threadId=thread_id)
+        except StoreUnavailable as error:
+            if (known := self._recent.thread(thread_id)) is None or not _is_away(error):
+                raise
+            return known
+        if found is None:
+            self._recent.forget(thread_id)
+            return None
+        thread = self._thread(found, listed=False)
+        self._recent.keep_thread(thread)
+        return thread
 
     async def list_threads(
         self,
@@ -169,6 +178,7 @@ class ConvexStore:
     async def delete_thread(self, thread_id: str) -> bool:
         """Delete a thread and its runs; return whether it existed. Its id is never used again."""
         done = await self._api.mutation("threads:remove", threadId=thread_id, token=new_id())
+        self._recent.forget(thread_id)
         return bool(done)
 
     async def _list(
@@ -215,179 +225,29 @@ class ConvexStore:
         response, presence = write.response, self._presence
         if presence is not None and not response.is_terminal:
             await presence.begin(response.id, write.owner)
-        written = await self._save(write)
+        written = await self._sender.save(write)
         if presence is not None and (response.is_terminal or not written):
             presence.end(response.id)
+        if written:
+            self._recent.keep_run(response)
         return written
-
-    async def _save(self, write: RunWrite) -> bool:
-        run_id = write.response.id
-        known = self._known.get(run_id)
-        for _ in range(AGAIN):
-            outcome = await self._send(write, known or 0, with_inputs=known is None)
-            match outcome["outcome"]:
-                case "written":
-                    self._remember(run_id, len(write.response.output_items))
-                    return True
-                case "refused":
-                    self._known.pop(run_id, None)
-                    return False
-                case "incomplete":
-                    known = None if outcome["isNew"] else int(outcome["outputs"])
-                case _:  # what was sent ahead has been swept away, as it took so long
-                    known = self._known.get(run_id)
-        msg = f"run {run_id!r} is written to by others at the same time: try again"
-        raise StoreUnavailable(msg)
-
-    async def _send(self, write: RunWrite, stored: int, *, with_inputs: bool) -> Fields:
-        """Send what has changed since so many output items were stored."""
-        response = write.response
-        total = len(response.output_items)
-        changed = range(total) if write.changed is None else write.changed
-        positions = [at for at in range(total) if at in changed or at >= stored]
-        if weight(response, positions) > LIGHT:
-            header, rows = await asyncio.to_thread(
-                rows_of, response, positions, with_inputs=with_inputs
-            )
-        else:
-            header, rows = rows_of(response, positions, with_inputs=with_inputs)
-        sent, named = await self._send_ahead(response, rows)
-        done: Fields = await self._api.mutation(
-            "runs:save",
-            run=_state(write, header),
-            token=new_id(),
-            tail=_tail(positions, total),
-            whole=with_inputs,
-            rows=sent.rows,
-            chunks=sent.chunks,
-            parcels=named,
-        )
-        return done
-
-    async def _send_ahead(self, response: Response, rows: Rows) -> tuple[Rows, list[str]]:
-        """Send what is too much for one mutation; return the rest, and the parcels of rows."""
-        named: list[str] = []
-        left = Rows(rows.rows, rows.chunks)
-        if not is_direct([*rows.rows, *rows.chunks]):
-            for chunks in parcels(rows.chunks):
-                await self._send_parcel(response, Rows([], chunks))
-            left = Rows(rows.rows, [])
-        if not is_direct(left.rows):
-            named = [await self._send_parcel(response, Rows(some)) for some in parcels(left.rows)]
-            left = Rows([], left.chunks)
-        return left, named
-
-    async def _send_parcel(self, response: Response, rows: Rows) -> str:
-        name = new_id()
-        await self._api.mutation(
-            "parcels:store",
-            parcel=name,
-            threadId=response.thread_id,
-            runId=response.id,
-            rows=rows.rows,
-            chunks=rows.chunks,
-        )
-        return name
-
-    def _remember(self, run_id: str, outputs: int) -> None:
-        self._known.pop(run_id, None)
-        self._known[run_id] = outputs
-        if len(self._known) > KNOWN_RUNS:
-            del self._known[next(iter(self._known))]
 
     # Reading
 
     async def get_run(self, run_id: str) -> Response | None:
-        """Return a run as last saved.
-
-        Raises:
-            StoreCorrupt: what is stored is no run.
-        """
-        for _ in range(AGAIN):
-            reading: Reading | None = None
-            after: Fields | None = None
-            while True:
-                page = await self._api.query("runs:get", runId=run_id, after=after)
-                if page is None:
-                    return None
-                if reading is None:
-                    reading = Reading(page)
-                elif not reading.take(page):
-                    break
-                if (after := page["next"]) is None:
-                    if await self._complete(reading):
-                        return self._response(reading)
-                    break
-        msg = f"run {run_id!r} changes faster than it can be read: try again"
-        raise StoreUnavailable(msg)
+        """Return a run as last saved."""
+        return await self._reader.get(run_id)
 
     async def list_runs(self, thread_id: str) -> Sequence[Response]:
-        """Return the runs of a thread in the order they were created.
-
-        Raises:
-            StoreCorrupt: what is stored is no run.
-        """
-        readings: dict[str, Reading] = {}
-        torn: set[str] = set()
-        place: Fields | None = {}
-        while place is not None:
-            found = await self._api.query("runs:list", threadId=thread_id, **place)
-            for page in found["runs"]:
-                known = readings.get(page["runId"])
-                if known is None:
-                    readings[page["runId"]] = Reading(page)
-                elif not known.take(page):
-                    torn.add(known.run_id)
-            place = found["next"]
-        runs: list[Response] = []
-        for run_id, reading in readings.items():
-            await asyncio.sleep(0)  # a long list is not put together in one go
-            if run_id not in torn and await self._complete(reading):
-                runs.append(self._response(reading))
-            elif (run := await self.get_run(run_id)) is not None:
-                runs.append(run)
-        return runs
-
-    async def _complete(self, reading: Reading) -> bool:
-        """Fetch what is in chunks; tell whether all of it is still there."""
-        for body, parts in reading.bodies.items():
-            pieces: list[str] = []
-            while len(pieces) < parts:
-                place = {"from": len(pieces), "until": parts}
-                more = await self._api.query("runs:body", body=body, **place)
-                if not more:
-                    return False
-                pieces += more
-            reading.complete(body, "".join(pieces))
-        return True
-
-    def _response(self, reading: Reading) -> Response:
-        with self._readable(f"run {reading.run_id!r}"):
-            return Response.model_validate_json(reading.json())
-
-    def _thread(self, row: Fields, *, listed: bool) -> Thread:
-        with self._readable(f"thread {row.get('threadId')!r}"):
-            return Thread(
-                id=row["threadId"],
-                title=row["title"],
-                summary=row.get("summary"),
-                tags=tuple(row["tags"]),
-                agent_role=row.get("agentRole"),
-                model_id=row.get("modelId"),
-                provider_id=row.get("providerId"),
-                created_at=int(row["createdAt"]),
-                updated_at=int(row["updatedAt"]),
-                state=_STATES.get(row.get("newest") or "") if listed else None,
-            )
-
-    @contextmanager
-    def _readable(self, what: str) -> Iterator[None]:
+        """Return the runs of a thread in the order they were created."""
         try:
-            yield
-        except (ValueError, KeyError, TypeError) as error:
-            where = f"the Convex deployment {self._api.url!r}"
-            msg = f"{what} in {where} cannot be read by this version"
-            raise StoreCorrupt(msg) from error
+            runs = await self._reader.list(thread_id)
+        except StoreUnavailable as error:
+            if (known := self._recent.runs(thread_id)) is None or not _is_away(error):
+                raise
+            return known
+        self._recent.keep_runs(thread_id, runs)
+        return runs
 
     async def open_runs(self) -> Sequence[OpenRun]:
         """Return the runs that have no end yet, oldest first."""
@@ -401,36 +261,26 @@ class ConvexStore:
             if (after := found["next"]) is None:
                 return runs
 
+    def _thread(self, row: Fields, *, listed: bool) -> Thread:
+        with readable(f"thread {row.get('threadId')!r}", self._api):
+            return Thread(
+                id=row["threadId"],
+                title=row["title"],
+                summary=row.get("summary"),
+                tags=tuple(row["tags"]),
+                agent_role=row.get("agentRole"),
+                model_id=row.get("modelId"),
+                provider_id=row.get("providerId"),
+                created_at=int(row["createdAt"]),
+                updated_at=int(row["updatedAt"]),
+                state=_STATES.get(row.get("newest") or "") if listed else None,
+            )
+
+
+def _is_away(error: StoreUnavailable) -> bool:
+    """Tell whether the deployment is only away: what is wrong with it otherwise must be said."""
+    return not isinstance(error, StoreRefused | StoreOutdated | StoreOverQuota)
+
 
 def _place(thread: Thread) -> tuple[int, str]:
     return thread.updated_at, thread.id
-
-
-def _state(write: RunWrite, header: str) -> Fields:
-    response = write.response
-    fields: Fields = {
-        "runId": response.id,
-        "threadId": response.thread_id,
-        "status": response.status,
-        "createdAt": response.created_at,
-        "updatedAt": response.updated_at,
-        "modelId": response.model_id,
-        "providerId": response.provider_id,
-        "agentRole": response.agent_id,
-        "version": write.version,
-        "owner": write.owner,
-        "header": header,
-        "inputs": len(response.input_items),
-        "outputs": len(response.output_items),
-    }
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _tail(positions: Sequence[int], total: int) -> int:
-    """Return from which position on all of them are there."""
-    tail = total
-    for position in reversed(positions):
-        if position != tail - 1:
-            break
-        tail = position
-    return tail

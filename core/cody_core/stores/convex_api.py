@@ -2,8 +2,8 @@
 
 What may have come to pass unnoticed, a connection that broke or an overloaded server, is tried a
 few times more, after pauses that differ from client to client; functions can bear to be called
-twice. What will not pass is not tried again. Each failure is told as what it is and how it is
-mended.
+twice. What will not pass is not tried again, and while the deployment is away each call is made
+once: whoever waits for it is told soon. Each failure is told as what it is and how it is mended.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ class ConvexApi:
         self._http = http
         self._mutating = asyncio.Semaphore(AT_ONCE)
         self._is_checked = False
+        self._is_away = False
 
     @classmethod
     @asynccontextmanager
@@ -124,6 +125,7 @@ class ConvexApi:
                     await self._check_version()
                 return await self._tried(kind, path, body)
         except TimeoutError as error:
+            self._is_away = True
             raise self._unreachable("it does not answer in time") from error
 
     async def version(self) -> int | None:
@@ -153,11 +155,12 @@ class ConvexApi:
         self._is_checked = True
 
     async def _tried(self, kind: Kind, path: str, body: bytes, *, diagnoses: bool = True) -> Any:
-        for failures in range(TRIES):
+        reason = ""
+        for failures in range(1 if self._is_away else TRIES):
             if failures:
                 await asyncio.sleep(FIRST_PAUSE * 2.0**failures * random.uniform(0.5, 1.5))
             try:
-                return await self._once(kind, body)
+                found = await self._once(kind, body)
             except _Transient as error:
                 reason = str(error)
                 logger.debug("%s is tried again: %s", path, reason)
@@ -165,6 +168,10 @@ class ConvexApi:
                 if not diagnoses:
                     raise
                 await self._diagnose(path, failure)
+            else:
+                self._is_away = False
+                return found
+        self._is_away = True
         raise self._unreachable(reason)
 
     async def _once(self, kind: Kind, body: bytes) -> Any:
