@@ -40,7 +40,10 @@ class Api {
   }
 
   async start(port = this.port): Promise<void> {
-    const server = createServer((request, response) => void this.answer(request, response));
+    const server = createServer((request, response) => {
+      // Whoever asked may be gone before the question is read.
+      this.answer(request, response).catch(() => drop(response));
+    });
     server.on("connection", (socket) => {
       this.sockets.add(socket);
       socket.once("close", () => this.sockets.delete(socket));

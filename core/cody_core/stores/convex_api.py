@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal, Self, TypeAlias
 
+import anyio._backends._asyncio  # noqa: F401  # or the first request imports it, on the loop
 import httpx
 import orjson
 
@@ -76,10 +77,12 @@ class ConvexApi:
             "Convex-Client": f"cody-{__version__}",
         }
         limits = httpx.Limits(max_connections=2 * AT_ONCE, max_keepalive_connections=AT_ONCE)
+        certificates = await asyncio.to_thread(httpx.create_ssl_context)
         async with httpx.AsyncClient(
             base_url=url,
             headers=headers,
             timeout=TIMEOUT,
+            verify=certificates,
             limits=limits,
             trust_env=not is_local,
         ) as http:

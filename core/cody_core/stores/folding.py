@@ -54,15 +54,15 @@ def looked_up(phrases: list[str]) -> str:
 
 
 def _words(text: str) -> list[str]:
-    text = indexed(text).casefold()
-    if not text.isascii():
-        plain = _ACCENTS.sub("", unicodedata.normalize("NFD", text))
-        text = unicodedata.normalize("NFC", plain)
-    pieces: list[str] = []
-    for word in _WORD.findall(text):
+    if text.isascii():
+        words, most = _WORD.findall(text.lower()), LONGEST_WORD
+    else:
+        plain = _ACCENTS.sub("", unicodedata.normalize("NFD", indexed(text).casefold()))
         # No character has more than four bytes.
-        pieces += [word] if len(word) <= LONGEST_WORD // 4 else _cut(word)
-    return pieces
+        words, most = _WORD.findall(unicodedata.normalize("NFC", plain)), LONGEST_WORD // 4
+    if all(len(word) <= most for word in words):
+        return words
+    return [piece for word in words for piece in _cut(word)]
 
 
 def _cut(word: str) -> list[str]:
