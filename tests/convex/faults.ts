@@ -2,7 +2,8 @@
 
 /**
  * `before`: the connection is dropped before anything is done. `after`: the same when all is done.
- * A number: the HTTP status that is answered, without anything done; negative, after all was done.
+ * A number: the HTTP status that is answered, without anything done; negative, after all was done;
+ * 0 if nothing goes wrong.
  */
 export type Fault = "before" | "after" | number;
 
@@ -40,7 +41,7 @@ export class Faults {
   pick(path: string): Fault | undefined {
     const { only, before = 0, after = 0, status = 0, statuses = [503] } = this.chances;
     if (only !== undefined && !new RegExp(only).test(path)) return undefined;
-    if (this.next.length > 0) return this.next.shift();
+    if (this.next.length > 0) return this.next.shift() || undefined;
     let chance = this.random();
     if ((chance -= before) < 0) return "before";
     if ((chance -= after) < 0) return "after";

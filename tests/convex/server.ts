@@ -99,6 +99,12 @@ class Api {
       case "/errors":
         this.deployment.tellsErrors = asked.told as boolean;
         break;
+      case "/stopped":
+        this.deployment.stopped = asked.reason as string;
+        break;
+      case "/deployed":
+        this.deployment.deployed = { version: asked.version as number | null };
+        break;
       case "/clock":
         Date.now = () => realNow() + (asked.ahead as number);
         break;
@@ -117,6 +123,7 @@ class Api {
         return send(response, 200, {
           calls: Object.fromEntries(this.deployment.calls),
           documents: await this.deployment.counts(),
+          sweeps: await this.deployment.scheduled("parcels:sweep"),
           subscribers: this.sync.subscribers,
         });
       default:
@@ -127,7 +134,7 @@ class Api {
 
   private reset(): void {
     this.faults.set({});
-    this.deployment.tellsErrors = true;
+    this.deployment.restore();
     Date.now = realNow;
     this.deployment.clear();
     this.sync.drop();

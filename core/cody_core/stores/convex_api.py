@@ -12,6 +12,7 @@ import asyncio
 import ipaddress
 import logging
 import random
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal, Self, TypeAlias
@@ -47,6 +48,8 @@ AT_ONCE: Final = 8
 
 _TRANSIENT: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _BUSY: Final = "busy"
+_NAME: Final = re.compile(r"[\w.:-]+")
+"""A name or an address of a machine."""
 _DEPLOY: Final = "bring them up to date with 'cody convex deploy'"
 _QUOTA_WORDS: Final = ("exceeded", "disabled", "paused", "suspended")
 """What Convex's texts say of a deployment that is stopped; it gives no code for that."""
@@ -264,7 +267,8 @@ def _check(url: str) -> bool:
     except httpx.InvalidURL:
         parts = httpx.URL("")
     is_local = _is_loopback(parts.host)
-    if not parts.host or parts.scheme not in ("http", "https") or parts.userinfo:
+    is_host = is_local or _NAME.fullmatch(parts.host)
+    if not is_host or parts.scheme not in ("http", "https") or parts.userinfo:
         msg = "CONVEX_URL is no address of a deployment: it looks like https://NAME.convex.cloud"
         raise SettingsError(msg)
     if parts.scheme != "https" and not is_local:
