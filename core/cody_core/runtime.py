@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
 from cody_core import __version__
@@ -203,7 +203,7 @@ class Runtime:
     async def submit(self, request: SubmitRequest) -> Submitted:
         """Start a run; see ``Client.submit``."""
         run_id = request.run_id or new_id()
-        if (known := await self._submitted(run_id)) is not None:
+        if request.run_id and (known := await self._submitted(run_id)) is not None:
             return known
         thread = await self._thread_of(request)
         run = decide(self._settings, request, run_id, thread, tools=self._tools.names)
@@ -367,11 +367,14 @@ class Runtime:
 
     async def _submitted(self, run_id: str) -> Submitted | None:
         """Return where a run is that was submitted before."""
-        if run := self._submitting.get(run_id) or self._worker.live.get(run_id):
-            known: Response | RunRequest = run
-        elif response := await self._reduced(run_id) or await self._store.get_run(run_id):
-            known = response
-        else:
+        known: Response | RunRequest | None
+        known = self._submitting.get(run_id) or self._worker.live.get(run_id)
+        known = known or await self._reduced(run_id)
+        if known is None:
+            # While the store is away the log has to be enough: it keeps runs that are not stored.
+            with suppress(StoreUnavailable):
+                known = await self._store.get_run(run_id)
+        if known is None:
             return None
         return Submitted(run_id=run_id, thread_id=known.thread_id, turn_id=known.turn_id)
 

@@ -197,7 +197,9 @@ class _Saver:
             except StoreUnavailable as error:
                 self.failures += 1
                 self._dirty.set()
-                logger.warning("saving is pending: %s", error)
+                # Said once: while the store is away that is all there is to say.
+                level = logging.WARNING if self.failures == 1 else logging.DEBUG
+                logger.log(level, "saving is pending: %s", error)
                 await self._keep_end()
                 pause = min(FIRST_PAUSE * 2 ** min(self.failures, 10), LONGEST_PAUSE)
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
