@@ -44,7 +44,7 @@ def hello() -> ScriptedProvider:
 
 @asynccontextmanager
 async def on(
-    convex: ConvexServer, home: Path, provider: ScriptedProvider | None = None, **flags: object
+    convex: ConvexServer, home: Path, provider: ScriptedProvider | None = None, **flags: Any
 ) -> AsyncIterator[Runtime]:
     """Open the core of a machine with that data directory."""
     where: dict[str, Any] = {
