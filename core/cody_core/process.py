@@ -28,13 +28,16 @@ class ProcessLock:
         self._lock.release()
         self._path(self.id).unlink(missing_ok=True)
 
-    def is_alive(self, process_id: str | None) -> bool:
-        """Tell whether the process of that id still runs; a dead one's lock file is removed."""
+    def is_alive(self, process_id: str | None) -> bool | None:
+        """Tell whether the process of that id still runs; a dead one's lock file is removed.
+
+        ``None`` if there is no trace of it: it came to its end, or never was one of this directory.
+        """
         if process_id is None:
-            return False
+            return None
         path = self._path(process_id)
         if process_id == self.id or not path.exists():
-            return process_id == self.id
+            return True if process_id == self.id else None
         try:
             with FileLock(path, blocking=False):
                 pass

@@ -59,7 +59,7 @@ def test_a_process_that_ends_leaves_nothing_behind(directory: Path) -> None:
             assert mine.is_alive(process_id)
             process.communicate()
         assert process.returncode == 0
-        assert not mine.is_alive(process_id)
+        assert mine.is_alive(process_id) is None
     assert list(directory.iterdir()) == []
 
 
@@ -67,8 +67,8 @@ def test_one_is_alive_and_nobody_and_a_stranger_are_not(directory: Path) -> None
     with ProcessLock(directory) as mine, ProcessLock(directory) as other:
         assert mine.is_alive(mine.id)
         assert mine.is_alive(other.id)
-        assert not mine.is_alive(None)
-        assert not mine.is_alive(new_id())
+        assert mine.is_alive(None) is None
+        assert mine.is_alive(new_id()) is None
     assert list(directory.iterdir()) == []
 
 

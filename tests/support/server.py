@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
-from cody_core.api.server import Stop, listening, serve
+from cody_core.api.server import listening, serve
+from cody_core.daemon import Stop
 from cody_core.providers.pool import ProviderPool
 from cody_core.providers.scripted import ScriptedProvider
 from cody_core.runtime import Runtime, open_runtime

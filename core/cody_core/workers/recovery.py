@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from cody_core.errors import CodyError, RunClosed
@@ -19,6 +19,7 @@ from cody_core.schema.events import (
     TraceContext,
     offset_key,
 )
+from cody_core.schema.requests import RunRequest
 from cody_core.schema.response import ErrorInfo, Response
 from cody_core.stores import OpenRun, RunWrite, Store
 from cody_core.workers.outbox import Outbox
@@ -35,24 +36,35 @@ async def recover(
     log: EventLog,
     store: Store,
     outbox: Outbox,
-    is_alive: Callable[[str | None], bool],
+    is_alive: Callable[[str | None], bool | None],
     *,
+    taken: Callable[[], Awaitable[Sequence[RunRequest]]] | None = None,
     log_ttl: float = 3600.0,
 ) -> None:
     """Put in order what others left. What cannot be done now waits for the next start.
 
-    ``log_ttl`` is how many seconds the log keeps a run that is ended here.
+    Args:
+        log: Where somebody may be following what is ended.
+        store: Where it is found.
+        outbox: What could not be stored.
+        is_alive: Tells whether a process is, or ``None`` if that cannot be told.
+        taken: Returns the runs that workers elsewhere have, or will take; without it, none.
+        log_ttl: How many seconds the log keeps a run that is ended here.
     """
     with _reported("the outbox"):
         await outbox.flush(store)
     open_runs: Sequence[OpenRun] = ()
+    elsewhere: Collection[str] = ()
     with _reported("the list of open runs"):
+        elsewhere = {run.run_id for run in await taken()} if taken is not None else ()
         open_runs = await store.open_runs()
     for run in open_runs:
         with _reported(f"run {run.run_id}"):
-            if not is_alive(run.owner):
-                await _end(log, store, run)
-                await log.expire(run.run_id, seconds=log_ttl)
+            alive = is_alive(run.owner)
+            if alive or (alive is None and run.run_id in elsewhere):
+                continue
+            await _end(log, store, run)
+            await log.expire(run.run_id, seconds=log_ttl)
 
 
 @contextmanager
@@ -103,7 +115,8 @@ async def _append_end(log: EventLog, run_id: str, reducer: ResponseReducer) -> N
 
 
 def _interrupted(response: Response) -> Response:
-    changes = {"status": "error", "error": INTERRUPTED, "updated_at": now_ms()}
+    error = response.error or INTERRUPTED
+    changes = {"status": "error", "error": error, "updated_at": now_ms()}
     return response.model_copy(update=changes)
 
 

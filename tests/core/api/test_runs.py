@@ -7,11 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 from cody_core.ids import is_uuid, new_id
-from cody_core.providers.scripted import Call, Hang, Say, ScriptedProvider
+from cody_core.providers.scripted import Hang, Say, ScriptedProvider
 from cody_core.schema.requests import MAX_PROMPT_CHARACTERS
 from cody_core.settings import ServerSettings
-from cody_core.tools import Intent, ToolContext, ToolKind, ToolResult
-from pydantic import BaseModel
+from support.asking import Runner, commands, question
 from support.redis import RedisServer
 from support.server import Served, served
 
@@ -20,25 +19,6 @@ from support.server import Served, served
 async def server() -> AsyncIterator[Served]:
     async with served(ScriptedProvider(lambda request: [Say("Hello.")])) as server:
         yield server
-
-
-class NoArguments(BaseModel):
-    pass
-
-
-class Asker:
-    """A tool that needs consent."""
-
-    name = "shell"
-    description = "Run it."
-    kind: ToolKind = "execute"
-    arguments = NoArguments
-
-    async def intend(self, arguments: NoArguments, context: ToolContext) -> Intent:
-        return Intent("run it", preview="ls", command="ls")
-
-    async def call(self, arguments: NoArguments, context: ToolContext) -> ToolResult:
-        return ToolResult("ok")
 
 
 async def test_what_is_submitted_says_where_it_is_and_is_found_there(server: Served) -> None:
@@ -112,14 +92,9 @@ async def test_a_cancelled_run_ends_as_aborted_and_cancelling_it_again_is_nothin
 
 
 async def test_a_question_is_answered_once() -> None:
-    provider = ScriptedProvider([[Call("shell", {})], [Say("Done.")]])
-    async with served(provider, tools=[Asker()], policy="ask") as server:
+    async with served(commands("ls"), tools=[Runner()], policy="ask") as server:
         submitted = await server.submit()
-        async with server.stream(submitted["streamUrl"]) as events:
-            async for event in events:
-                if event.event == "approval_requested":
-                    break
-        asked = event.data.split('"approval_id":"')[1].split('"')[0]
+        asked = (await question(server.core, submitted["runId"])).approval_id
         path = f"/api/v2/runs/{submitted['runId']}/approvals/{asked}"
         answers = [await server.http.post(path, json={"decision": "approve"}) for _ in range(2)]
         await server.events(submitted["streamUrl"])
