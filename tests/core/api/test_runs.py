@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from cody_core.ids import is_uuid, new_id
+from cody_core.ids import new_id
 from cody_core.providers.scripted import Hang, Say, ScriptedProvider
 from cody_core.schema.requests import MAX_PROMPT_CHARACTERS
 from cody_core.settings import ServerSettings
 from support.asking import Runner, commands, question
-from support.redis import RedisServer
 from support.server import Served, served
 
 
@@ -210,17 +209,25 @@ async def test_there_are_no_more_runs_than_there_may_be() -> None:
                 await asyncio.sleep(0.001)
 
 
-async def test_two_servers_share_runs_by_redis(redis_server: RedisServer) -> None:
-    provider = ScriptedProvider([[Hang(after="so far")]])
-    async with (
-        served(provider, redis_url=redis_server.url) as one,
-        served(ScriptedProvider([]), redis_url=redis_server.url) as two,
-    ):
-        submitted = await one.submit()
-        assert is_uuid(submitted["runId"])
-        async with two.stream(submitted["streamUrl"]) as events:
-            seen = [(await anext(events)).event]
-            path = f"/api/v2/runs/{submitted['runId']}/cancel"
-            assert (await two.http.post(path)).status_code == 202
-            seen += [event.event async for event in events]
-    assert (seen[0], seen[-1]) == ("response_start", "response_done")
+async def test_more_runs_than_are_worked_on_are_queued_and_then_answered() -> None:
+    provider = ScriptedProvider([[Hang(after="so far")], [Say("Hello.")]])
+    async with served(provider, max_runs=1) as server:
+        first, second = await server.submit(), await server.submit()
+        path = f"/api/v2/runs/{second['runId']}"
+        found = (await server.http.get(path)).json()
+        assert (found["status"], found["output_items"]) == ("queued", [])
+        async with server.stream(second["streamUrl"]) as events:
+            start = await anext(events)
+            assert (start.event, '"status":"queued"' in start.data) == ("response_start", True)
+            await server.http.post(f"/api/v2/runs/{first['runId']}/cancel")
+            assert [event.event async for event in events][-1] == "response_done"
+        assert (await server.http.get(path)).json()["status"] == "complete"
+
+
+async def test_a_queued_run_that_is_cancelled_ends_at_once() -> None:
+    async with served(ScriptedProvider([[Hang(after="so far")]]), max_runs=1) as server:
+        first, second = await server.submit(), await server.submit()
+        await server.http.post(f"/api/v2/runs/{second['runId']}/cancel", json={"reason": "enough"})
+        kinds = [event.event for event in await server.events(second["streamUrl"])]
+        assert kinds == ["response_start", "turn_aborted_by_user", "response_done"]
+        assert (await server.core.run(first["runId"])).status == "in_progress"
