@@ -7,7 +7,7 @@ where the two share one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
 from cody_core.errors import RunNotFound, ThreadNotFound
@@ -63,14 +63,27 @@ class Runs:
         return response
 
     async def of_thread(self, thread_id: str) -> Sequence[Response]:
-        """Return the runs of a thread in the order they began, live ones as far as they came."""
+        """Return the stored runs of a thread in the order they began, as far as they came."""
+        return _in_order(await self._known(thread_id))
+
+    async def all_of_thread(self, thread_id: str) -> Sequence[Response]:
+        """Return those, and what others have just begun and not stored yet."""
+        runs = await self._known(thread_id)
+        milliseconds, _ = offset_key(await self._log.newest())
+        recent = f"{max(0, milliseconds - OVERLAP_MS)}-0"
+        async for batch in self._log.news(after=recent, follow=False):
+            for run_id in {word.run_id for word in batch if word.thread_id == thread_id}:
+                if run_id not in runs and (found := await self.find(run_id)) is not None:
+                    runs[run_id] = found
+        return _in_order(runs)
+
+    async def _known(self, thread_id: str) -> dict[str, Response]:
         runs = {response.id: response for response in await self._store.list_runs(thread_id)}
         unsaved = {response.id: response for response in self._persister.unsaved(thread_id)}
         for run_id in [run.id for run in runs.values() if not run.is_terminal]:
             if run_id not in unsaved and (live := await self.find(run_id)) is not None:
                 runs[run_id] = live
-        runs |= unsaved
-        return sorted(runs.values(), key=lambda response: (response.created_at, response.id))
+        return runs | unsaved
 
     async def follow(self, run_id: str, *, after: str = START) -> AsyncGenerator[Sequence[Entry]]:
         """Yield a run's events; see ``Client.follow``."""
@@ -94,7 +107,8 @@ class Runs:
         told: set[str] = set()
         if after is None:
             after = await self._log.newest()
-            live = await self._live(thread_id, after)
+            runs = await self.all_of_thread(thread_id)
+            live = [RunNews(after, run.id, thread_id) for run in runs if not run.is_terminal]
             told = {word.run_id for word in live}
             yield live
         async with aclosing(self._log.news(after=after)) as batches:
@@ -104,22 +118,6 @@ class Runs:
                 if new := [word for word in mine if word.status or word.run_id not in told]:
                     yield new
 
-    async def _live(self, thread_id: str, newest: str) -> Sequence[RunNews]:
-        """Return word of the runs of a thread that have begun and not ended, up to an offset."""
-        stored = await self.of_thread(thread_id)
-        live = {run.id: None for run in stored if not run.is_terminal}
-        milliseconds, _ = offset_key(newest)
-        recent = f"{max(0, milliseconds - OVERLAP_MS)}-0"
-        async for batch in self._log.news(after=recent, follow=False):
-            for word in batch:
-                if word.thread_id != thread_id or offset_key(word.offset) > offset_key(newest):
-                    continue
-                if word.status is None:
-                    live[word.run_id] = None
-                else:
-                    live.pop(word.run_id, None)
-        return [RunNews(newest, run_id, thread_id) for run_id in live]
-
     async def _stored(self, run_id: str) -> Response | None:
         """Return a run as stored; one that a dead process left is looked at when it is ended."""
         response = await self._store.get_run(run_id)
@@ -127,6 +125,10 @@ class Runs:
             return response
         await self._settled.wait()
         return await self._store.get_run(run_id)
+
+
+def _in_order(runs: Mapping[str, Response]) -> Sequence[Response]:
+    return sorted(runs.values(), key=lambda response: (response.created_at, response.id))
 
 
 def _replayed(response: Response, after: str) -> list[Entry]:

@@ -299,7 +299,7 @@ class Runtime:
         """Return a thread and its runs; see ``Client.thread``."""
         if (thread := await self._store.get_thread(thread_id)) is None:
             raise _thread_not_found(thread_id)
-        return ThreadDetail(thread=thread, runs=tuple(await self._runs.of_thread(thread_id)))
+        return ThreadDetail(thread=thread, runs=tuple(await self._runs.all_of_thread(thread_id)))
 
     async def update_thread(self, thread_id: str, changes: ThreadChanges) -> None:
         """Change a thread; see ``Client.update_thread``."""

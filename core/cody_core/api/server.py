@@ -83,14 +83,17 @@ async def serve(
     async with task_group() as tasks:
         server = _Server(_config(create_app(runtime, settings, ending), grace))
         serving = tasks.create_task(server.serve(sockets=[listener]))
-        ready(address(listener))
-        await either(stop.asked, serving)
-        logger.info("shutting down")
-        server.leave()
-        ending.refuse_runs()
-        await finish(runtime, grace, stop.hurry)
-        ending.streams.set()
-        await serving
+        try:
+            ready(address(listener))
+            await either(stop.asked, serving)
+            logger.info("shutting down")
+            server.leave()
+            ending.refuse_runs()
+            await finish(runtime, grace, stop.hurry)
+            ending.streams.set()
+            await serving
+        finally:
+            server.close()
 
 
 class _Server(uvicorn.Server):
@@ -101,12 +104,18 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
+        self.servers = []
         self._leave = asyncio.Event()
 
     def leave(self) -> None:
         """Take no new connections, and close those there are when they have been answered."""
         self.should_exit = True
         self._leave.set()
+
+    def close(self) -> None:
+        """Let go of the socket: closed behind its back, the loop would go on to wait for it."""
+        for server in self.servers:
+            server.close()
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:

@@ -18,7 +18,7 @@ from cody_core.providers.scripted import Hang, Say, ScriptedProvider
 from cody_core.settings import ServerSettings
 from cody_core.sse import Decoder
 from support import program
-from support.program import TOKEN, ServerProgram, stored_status
+from support.program import TOKEN, ServerProgram, refused, stored_status
 from support.server import served
 
 SLOW = "0.2"
