@@ -19,7 +19,7 @@ from cody_tui.commands.options import (
     ThreadOption,
     TokenOption,
 )
-from cody_tui.commands.serve import serve
+from cody_tui.commands.serve import serve, worker
 
 app = typer.Typer(
     name="cody",
@@ -32,6 +32,7 @@ app = typer.Typer(
 )
 app.command()(chat)
 app.command()(serve)
+app.command()(worker)
 app.add_typer(threads.app)
 app.add_typer(approvals.app)
 

@@ -4,9 +4,11 @@ CodyError
 ├── SettingsError                 a setting is missing or malformed
 ├── InvalidRequest                the caller asked for something impossible
 │   ├── ApprovalResolvedBefore    somebody answered first
+│   ├── ThreadExists
 │   ├── UnknownAgent
 │   ├── UnknownProvider
 │   └── InvalidModel
+├── TooManyRuns                   as many are on their way as there may be
 ├── NotFound
 │   ├── ThreadNotFound
 │   └── RunNotFound
@@ -70,6 +72,12 @@ class ApprovalResolvedBefore(InvalidRequest):
     code = "approval_resolved"
 
 
+class ThreadExists(InvalidRequest):
+    """There is a thread with that id, or was one."""
+
+    code = "thread_exists"
+
+
 class UnknownAgent(InvalidRequest):
     """No agent of that name is configured, or it names tools that do not exist."""
 
@@ -86,6 +94,17 @@ class InvalidModel(InvalidRequest):
     """The model's provider cannot be inferred, or model and provider do not fit."""
 
     code = "invalid_model"
+
+
+class TooManyRuns(CodyError):
+    """As many runs are on their way as there may be; waiting helps."""
+
+    code = "too_many_runs"
+
+    @classmethod
+    def of(cls, limit: int) -> TooManyRuns:
+        """Return the error that says how many there may be."""
+        return cls(f"{limit:,} runs are on their way, as many as there may be: try again later")
 
 
 class NotFound(CodyError):

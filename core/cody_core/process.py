@@ -40,19 +40,20 @@ class ProcessLock:
         self._lock.release()
         self._path(self.id).unlink(missing_ok=True)
 
-    def is_alive(self, process_id: str | None, seen: bool = False) -> bool:
+    def is_alive(self, process_id: str | None, seen: bool = False) -> bool | None:
         """Tell whether the process of that id still runs; a dead one's lock file is removed.
 
+        ``None`` if there is no trace of it: it came to its end, or never was one of this directory.
         ``seen`` says whether others had a sign of life of it: that counts for one of another place.
         """
         if process_id is None:
-            return False
+            return None
         place, _, number = process_id.rpartition(".")
         if place not in ("", self._place) or not is_uuid(number):
-            return seen
+            return True if seen else None
         path = self._path(process_id)
         if process_id == self.id or not path.exists():
-            return process_id == self.id
+            return True if process_id == self.id else None
         try:
             with FileLock(path, blocking=False):
                 pass

@@ -1,19 +1,28 @@
-"""What a runtime stands on: its log, its run queue and its store, opened as the settings say."""
+"""What a runtime stands on, opened as the settings say: log, queue, store, providers and tools."""
 
 from __future__ import annotations
 
 import asyncio
 import importlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cody_core.errors import SettingsError, StoreUnavailable
 from cody_core.eventlog import EventLog
+from cody_core.glance import environment
+from cody_core.process import ProcessLock
+from cody_core.providers.pool import ProviderPool
 from cody_core.runqueue import RunQueue
 from cody_core.runqueue.memory import MemoryRunQueue
 from cody_core.settings import Settings
 from cody_core.stores import Store
+from cody_core.tasks import task_group
+from cody_core.tools.builtin import builtin_tools
+from cody_core.tools.registry import Registry
+from cody_core.tools.sandbox import Sandbox
+from cody_core.tools.sandbox.host import ProcessSandbox
 
 if TYPE_CHECKING:
     from cody_core.stores.convex import ConvexStore
@@ -22,6 +31,57 @@ BUSY_SECONDS = 1.0
 """How long a call waits for another process that writes; what saves runs tries again by itself."""
 DATABASE = "cody.db"
 """The file of the store, in the data directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """All of it. ``tasks`` owns what runs until it is closed, ``process`` says who we are."""
+
+    settings: Settings
+    log: EventLog
+    queue: RunQueue
+    store: Store
+    providers: ProviderPool
+    tools: Registry
+    sandbox: Sandbox
+    process: ProcessLock
+    tasks: asyncio.TaskGroup
+
+
+@asynccontextmanager
+async def open_resources(
+    settings: Settings,
+    *,
+    providers: ProviderPool | None = None,
+    tools: Registry | None = None,
+    shared: bool = False,
+) -> AsyncIterator[Resources]:
+    """Open what is not given, and close everything in order; see ``open_runtime``.
+
+    Raises:
+        SettingsError: a setting does not work.
+        EventLogUnavailable: REDIS_URL is set and there is no server.
+        StoreUnavailable: the data directory cannot be written.
+        StoreCorrupt: the database is damaged, or of a newer version.
+    """
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(settings))
+        log, queue = await stack.enter_async_context(open_log(settings, shared=shared))
+        process = stack.enter_context(ProcessLock(settings.home / "processes"))
+        await stack.enter_async_context(store.presence(process.id))
+        pool = providers or ProviderPool(settings)
+        stack.push_async_callback(pool.aclose)
+        yield Resources(
+            settings=settings,
+            log=log,
+            queue=queue,
+            store=store,
+            providers=pool,
+            tools=tools or Registry(builtin_tools(environment(), secrets=settings.secrets)),
+            sandbox=await stack.enter_async_context(ProcessSandbox(settings.home / "sandbox")),
+            process=process,
+            tasks=await stack.enter_async_context(task_group()),
+        )
 
 
 @asynccontextmanager
@@ -35,26 +95,25 @@ async def open_log(settings: Settings, *, shared: bool) -> AsyncIterator[tuple[E
         SettingsError: REDIS_URL is malformed, or missing though runs are to be shared.
         EventLogUnavailable: there is no server.
     """
+    limit = settings.serve.max_live
     if settings.redis_url:
         from cody_core.eventlog.redis import RedisEventLog  # a quarter of a second to import
         from cody_core.runqueue.redis import RedisRunQueue
 
         async with RedisEventLog.open(settings.redis_url) as log:
             if not shared:
-                yield log, MemoryRunQueue()
+                yield log, MemoryRunQueue(log, limit=limit)
                 return
-            async with RedisRunQueue.open(
-                log.client, log.call, lost=settings.claim_seconds
-            ) as queue:
+            async with RedisRunQueue.open(log, limit=limit, lost=settings.claim_seconds) as queue:
                 yield log, queue
         return
     if shared:
-        msg = "runs can be shared through Redis only: set REDIS_URL"
+        msg = "runs can be shared through Redis only: set REDIS_URL, or give --redis"
         raise SettingsError(msg)
     from cody_core.eventlog.memory import MemoryEventLog
 
     memory = MemoryEventLog()
-    yield memory, MemoryRunQueue()
+    yield memory, MemoryRunQueue(memory, limit=limit)
     await memory.aclose()
 
 

@@ -226,7 +226,7 @@ async def test_a_run_of_a_dead_process_of_this_machine_is_ended_at_once(
         async with asyncio.timeout(10):
             while not await store.open_runs():
                 await asyncio.sleep(0.01)
-        here._process._lock.release()  # as the system does for a process that is killed
+        here._resources.process._lock.release()  # as the system does for a process that is killed
         async with on(convex, tmp_path / "a") as next_start:
             assert next_start._recovery is not None
             await next_start._recovery

@@ -66,7 +66,7 @@ def test_a_process_that_ends_leaves_nothing_behind(directory: Path) -> None:
             assert mine.is_alive(process_id)
             process.communicate()
         assert process.returncode == 0
-        assert not mine.is_alive(process_id)
+        assert mine.is_alive(process_id) is None
     assert locks(directory) == []
 
 
@@ -74,9 +74,9 @@ def test_one_is_alive_and_nobody_and_a_stranger_are_not(directory: Path) -> None
     with ProcessLock(directory) as mine, ProcessLock(directory) as other:
         assert mine.is_alive(mine.id)
         assert mine.is_alive(other.id)
-        assert not mine.is_alive(None)
-        assert not mine.is_alive(new_id())
-        assert not mine.is_alive(f"{mine.id.partition('.')[0]}.{new_id()}")
+        assert mine.is_alive(None) is None
+        assert mine.is_alive(new_id()) is None
+        assert mine.is_alive(f"{mine.id.partition('.')[0]}.{new_id()}") is None
     assert locks(directory) == []
 
 

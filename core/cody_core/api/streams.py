@@ -8,7 +8,13 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from cody_core.api.dependencies import From, LastEventId, RunId, ServedHere, ThreadId, offset
-from cody_core.api.stream import KEEP_ALIVE_SECONDS, EventStream, event_frames
+from cody_core.api.stream import (
+    KEEP_ALIVE_SECONDS,
+    LAST_SECONDS,
+    EventStream,
+    event_frames,
+    news_frames,
+)
 from cody_core.schema.events import START
 
 router = APIRouter(prefix="/api/v2", tags=["streams"])
@@ -43,7 +49,8 @@ async def stream(
     """Stream a run's events as they are stored, from an offset on to the terminal event."""
     after = offset(last_event_id) or offset(from_) or START
     batches = served.client.follow(run_id, after=after)
-    return EventStream(event_frames(batches, batch_size=batch_size), interval=block_ms / 1000)
+    frames = event_frames(batches, batch_size=batch_size)
+    return EventStream(frames, served.ending.streams, interval=block_ms / 1000, last=LAST_SECONDS)
 
 
 @router.get("/threads/{threadId}/events", response_class=Response, responses=_STREAM)
@@ -51,4 +58,5 @@ async def thread_events(
     thread_id: ThreadId, served: ServedHere, last_event_id: LastEventId = None
 ) -> Response:
     """Stream word of the runs of a thread: of those that are live, and of what begins and ends."""
-    return EventStream(served.live.news(thread_id, after=offset(last_event_id)))
+    batches = served.client.watch(thread_id, after=offset(last_event_id) or None)
+    return EventStream(news_frames(batches), served.ending.streams)

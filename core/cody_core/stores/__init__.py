@@ -96,7 +96,8 @@ class Store(Protocol):
 
         The end of a run may have the version of its stored open state: somebody else may end it. A
         terminal state is never replaced by one that is not, and a run of a thread that does not
-        exist is not written. The thread's ``updated_at``, model and provider follow its newest run.
+        exist is not written. The thread's ``updated_at``, model and provider follow its newest run,
+        its ``agent_role`` does when that run is saved for the first time: it may be changed later.
         Saving the same state twice changes nothing.
         """
         ...

@@ -157,8 +157,8 @@ class SqliteStore:
         async with self._database.transaction():
             if not await self._admits(write):
                 return False
-            await self._save(write)
-            await self._touch_thread(write.response)
+            is_new = await self._save(write)
+            await self._touch_thread(write.response, begins=is_new)
         return True
 
     async def get_run(self, run_id: str) -> Response | None:
@@ -206,11 +206,13 @@ class SqliteStore:
             new, old = offset_key(write.version), offset_key(version)
         return new > old or (ends and new == old)
 
-    async def _save(self, write: RunWrite) -> None:
-        if await self._save_header(write):
+    async def _save(self, write: RunWrite) -> bool:
+        """Write a run; return whether it is new."""
+        if is_new := await self._save_header(write):
             inputs = write.response.input_items
             await self._save_items(write.response.id, "input", dict(enumerate(inputs)))
         await self._save_items(write.response.id, "output", await self._to_write(write))
+        return is_new
 
     async def _save_header(self, write: RunWrite) -> bool:
         """Write all of a run but its items; return whether it is new."""
@@ -266,14 +268,15 @@ class SqliteStore:
         texts = [(key, text_of(items[position])) for key, position in keys if position in items]
         await self._index("message_index", texts)
 
-    async def _touch_thread(self, response: Response) -> None:
-        """Let the thread follow the run, if that is its newest."""
+    async def _touch_thread(self, response: Response, *, begins: bool) -> None:
+        """Let the thread follow the run, if that is its newest; to its agent when it begins."""
         await self._database.rows(
             "UPDATE threads SET updated_at = max(updated_at, ?), model_id = ?, provider_id = ?,"
             " agent_role = coalesce(?, agent_role) WHERE id = ? AND NOT EXISTS (SELECT 1 FROM runs"
             " WHERE thread_id = threads.id AND (created_at, id) > (?, ?))",
             (
-                *(response.updated_at, response.model_id, response.provider_id, response.agent_id),
+                *(response.updated_at, response.model_id, response.provider_id),
+                response.agent_id if begins else None,
                 *(response.thread_id, response.created_at, response.id),
             ),
         )

@@ -122,7 +122,8 @@ class Persister:
         except EventLogError as error:
             logger.warning("run %s is stored, and stays in the log: %s", run_id, error)
         finally:
-            del self._runs[run_id]
+            if self._runs.get(run_id) is saver:
+                del self._runs[run_id]
             if (left := saver.unsaved_write()) is not None:
                 self._leave(left)
 
@@ -182,6 +183,9 @@ class _Saver:
         response, offset = self.reducer.response, self.reducer.last_offset
         if response is None or offset is None or offset == self._saved:
             return None
+        if response.is_terminal and not self.reducer.is_terminal:
+            # An error in the stream is none of the run: it goes on, and must be found open.
+            response = response.model_copy(update={"status": "in_progress"})
         return RunWrite(response, offset, owner=self._owner)
 
     async def save_until_done(self) -> None:

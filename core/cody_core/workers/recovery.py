@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -21,6 +21,7 @@ from cody_core.schema.events import (
     ResponseError,
     TraceContext,
 )
+from cody_core.schema.requests import RunRequest
 from cody_core.schema.response import ErrorInfo, Response
 from cody_core.stores import OpenRun, RunWrite, Store
 from cody_core.workers.outbox import Outbox
@@ -36,7 +37,7 @@ INTERRUPTED = ErrorInfo(
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
 
-IsAlive = Callable[[str | None, bool], bool]
+IsAlive = Callable[[str | None, bool], bool | None]
 """Tells of the owner of a run, and whether the store has seen it lately, if it is alive."""
 
 
@@ -46,38 +47,41 @@ async def recover(
     outbox: Outbox,
     is_alive: IsAlive,
     *,
+    taken: Callable[[], Awaitable[Sequence[RunRequest]]] | None = None,
     log_ttl: float = 3600.0,
 ) -> bool:
     """Put in order what others left, and return whether the store was there for all of it.
 
-    ``log_ttl`` is how many seconds the log keeps a run that is ended here.
+    Args:
+        log: Where somebody may be following what is ended.
+        store: Where it is found.
+        outbox: What could not be stored.
+        is_alive: Tells whether a process is, or ``None`` if that cannot be told.
+        taken: Returns the runs that workers elsewhere have, or will take; without it, none.
+        log_ttl: How many seconds the log keeps a run that is ended here.
     """
     away = _Away()
     with _reported("the outbox", away):
         await outbox.flush(store)
     open_runs: Sequence[OpenRun] = ()
+    elsewhere: Collection[str] = ()
     with _reported("the list of open runs", away):
+        elsewhere = {run.run_id for run in await taken()} if taken is not None else ()
         open_runs = await store.open_runs()
     for run in open_runs:
         with _reported(f"run {run.run_id}", away):
-            if not is_alive(run.owner, run.seen):
-                await _end(log, store, run)
-                await log.expire(run.run_id, seconds=log_ttl)
+            alive = is_alive(run.owner, run.seen)
+            if alive or (alive is None and run.run_id in elsewhere):
+                continue
+            await _end(log, store, run)
+            await log.expire(run.run_id, seconds=log_ttl)
     return not away.was and not outbox.waits
 
 
-async def keep_recovering(
-    log: EventLog,
-    store: Store,
-    outbox: Outbox,
-    is_alive: IsAlive,
-    *,
-    stopping: asyncio.Event,
-    log_ttl: float,
-) -> None:
-    """Recover, again and again while the store is away, until that is done or we are to stop."""
+async def until_recovered(recover: Callable[[], Awaitable[bool]], stopping: asyncio.Event) -> None:
+    """Recover again and again while the store is away, until that is done or we are to stop."""
     pause = FIRST_PAUSE
-    while not await recover(log, store, outbox, is_alive, log_ttl=log_ttl):
+    while not await recover():
         try:
             async with asyncio.timeout(pause * random.uniform(0.5, 1.0)):
                 await stopping.wait()
@@ -143,5 +147,6 @@ async def _append_end(log: EventLog, run_id: str, reducer: ResponseReducer) -> N
 
 
 def _interrupted(response: Response) -> Response:
-    changes = {"status": "error", "error": INTERRUPTED, "updated_at": now_ms()}
+    error = response.error or INTERRUPTED
+    changes = {"status": "error", "error": error, "updated_at": now_ms()}
     return response.model_copy(update=changes)

@@ -78,7 +78,7 @@ export const save = internalMutation({
     if (after.stages.length > 0 || run.outputs < known) {
       await ctx.scheduler.runAfter(0, internal.parcels.settle, { runId: run.runId });
     }
-    await touch(ctx, thread, run);
+    await touch(ctx, thread, run, before === null ? run.agentRole : undefined);
     return { outcome: "written" };
   },
 });

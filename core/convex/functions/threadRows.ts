@@ -33,14 +33,17 @@ export interface Followed {
   readonly status: string;
   readonly modelId: string;
   readonly providerId: string;
-  readonly agentRole?: string;
 }
 
-/** Let a thread follow a run, if that is its newest; one that is still being made keeps its own. */
+/**
+ * Let a thread follow a run, if that is its newest, to its agent when it begins: that may be changed
+ * later. A thread that is still being made keeps what it has.
+ */
 export async function touch(
   ctx: MutationCtx,
   thread: Doc<"threads">,
   run: Followed,
+  agentRole: string | undefined,
 ): Promise<void> {
   if (thread.newest !== undefined && isBefore(run, thread.newest)) return;
   const { runId, createdAt, status, modelId, providerId } = run;
@@ -50,7 +53,6 @@ export async function touch(
     return;
   }
   const updatedAt = Math.max(thread.updatedAt, run.updatedAt);
-  const agentRole = run.agentRole ?? thread.agentRole;
   const followed = { newest, updatedAt, modelId, providerId };
   await ctx.db.patch(
     thread._id,

@@ -389,6 +389,17 @@ class RunContract:
             update={"model_id": "new", "provider_id": "other", "updated_at": 21}
         )
 
+    async def test_an_agent_that_is_changed_while_a_run_is_on_its_way_stays(
+        self, store: Store
+    ) -> None:
+        thread = await stored(store, agent_role="default")
+        run = run_of(thread, status="in_progress", agent_id="coder")
+        await saved(store, run)
+        assert (await store.get_thread(thread.id) or thread).agent_role == "coder"
+        await store.update_thread(thread.id, ThreadChanges(agent_role="reviewer"), now=5)
+        await saved(store, run.model_copy(update={"status": "complete"}), "2-0")
+        assert (await store.get_thread(thread.id) or thread).agent_role == "reviewer"
+
     async def test_a_save_does_not_turn_a_threads_clock_back(self, store: Store) -> None:
         thread = await stored(store)
         await store.update_thread(thread.id, ThreadChanges(title="t"), now=100)

@@ -9,7 +9,7 @@ from cody_core.errors import EventLogUnavailable, StoreCorrupt, StoreUnavailable
 from cody_core.eventlog import EventLog
 from cody_core.eventlog.memory import MemoryEventLog
 from cody_core.ids import new_id
-from cody_core.reducer import ResponseReducer
+from cody_core.reducer import SEQUENCE_ERROR, ResponseReducer
 from cody_core.schema.events import ItemDelta, ItemDone, ItemStart, Payload, ResponseDone
 from cody_core.schema.items import Message
 from cody_core.schema.response import Response
@@ -153,6 +153,23 @@ async def test_text_alone_is_not_saved_before_the_interval_is_over(
         await add(log, DONE)
     assert len(store.saves) == 2
     assert await store.get_run(RUN) == await reduced(log)
+
+
+async def test_a_run_with_an_error_in_its_stream_is_stored_open_until_it_ends(
+    log: MemoryEventLog, store: TryingStore, outbox: Outbox
+) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(persister(log, store, outbox).run(RUN))
+        await add(log, started(), delta("of an item that is not open"), *message("a"))
+        await until(lambda: bool(store.saves))
+        found = await store.get_run(RUN)
+        assert found is not None
+        assert found.error is not None
+        assert (found.status, found.error.code) == ("in_progress", SEQUENCE_ERROR)
+        assert [run.run_id for run in await store.open_runs()] == [RUN]
+        await add(log, DONE)
+    assert await store.get_run(RUN) == await reduced(log)
+    assert (await reduced(log)).status == "error"
 
 
 async def test_a_replay_changes_nothing(
