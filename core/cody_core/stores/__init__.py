@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -118,6 +118,14 @@ class Store(Protocol):
         """Let whoever shares the store know, while the block lasts, that a process is at work.
 
         Where that can be told otherwise it does nothing.
+        """
+        ...
+
+    def changes(self) -> AsyncGenerator[bool]:
+        """Yield whenever others may have changed the list of threads.
+
+        ``True`` says that the next change will be told as it happens, ``False`` that it may take a
+        while. It ends where nobody can tell. Close the iterator when leaving early.
         """
         ...
 

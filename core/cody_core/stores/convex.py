@@ -11,7 +11,7 @@ A thread made together with its runs is hidden until all of it is there.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Self
 
@@ -33,6 +33,7 @@ from cody_core.stores.convex_reading import RunReader, readable
 from cody_core.stores.convex_recent import Recent
 from cody_core.stores.convex_rows import Fields
 from cody_core.stores.convex_saving import RunSender
+from cody_core.stores.convex_watch import watch
 from cody_core.stores.cursors import cursor_after, page_size, read_cursor
 from cody_core.stores.folding import fold, looked_up, phrases
 
@@ -51,8 +52,9 @@ _STATES: Final[Mapping[str, ThreadState]] = {
 class ConvexStore:
     """Threads and runs in a Convex deployment. Get one with ``open``."""
 
-    def __init__(self, api: ConvexApi) -> None:
+    def __init__(self, api: ConvexApi, key: str) -> None:
         self._api = api
+        self._key = key
         self._sender = RunSender(api)
         self._reader = RunReader(api)
         self._recent = Recent()
@@ -67,7 +69,11 @@ class ConvexStore:
             SettingsError: the address is none, or not one to send a key to.
         """
         async with ConvexApi.open(url, key) as api:
-            yield cls(api)
+            yield cls(api, key)
+
+    def changes(self) -> AsyncGenerator[bool]:
+        """Yield whenever others may have changed the list of threads; see ``Store.changes``."""
+        return watch(self._api, self._key)
 
     async def aclose(self) -> None:
         """Close the store; what was saved before is durable."""

@@ -8,7 +8,7 @@ one of its runs must not bring it back. Stored rows are validated when they are 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -183,6 +183,12 @@ class SqliteStore:
     async def presence(self, owner: str) -> AsyncIterator[None]:
         """Do nothing: who is at work here holds a lock, and everybody can see that."""
         yield
+
+    async def changes(self) -> AsyncGenerator[bool]:
+        """Tell of nothing: whoever wants to know reads the list again, which costs little here."""
+        told: tuple[bool, ...] = ()
+        for is_told in told:
+            yield is_told
 
     # Saving, inside a transaction.
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -55,6 +55,7 @@ class Persister:
         owner: str,
         log_ttl: float,
         interval: float = INTERVAL_SECONDS,
+        tell: Callable[[], None] = lambda: None,
     ) -> None:
         """Build a persister.
 
@@ -65,6 +66,7 @@ class Persister:
             owner: This process, as the store knows it.
             log_ttl: Seconds the log keeps a run after it is terminal and stored.
             interval: The most seconds between two saves while text streams.
+            tell: Called when ``pending`` may have changed.
         """
         self._log = log
         self._store = store
@@ -72,6 +74,7 @@ class Persister:
         self._owner = owner
         self._log_ttl = log_ttl
         self._interval = interval
+        self._tell = tell
         self._runs: dict[str, _Saver] = {}
 
     def unsaved(self, thread_id: str) -> Sequence[Response]:
@@ -80,9 +83,9 @@ class Persister:
         return [found for found in responses if found and found.thread_id == thread_id]
 
     @property
-    def pending(self) -> int:
-        """How many runs could not be stored when it was time, and are tried again."""
-        return sum(saver.failures > 0 for saver in self._runs.values())
+    def pending(self) -> Set[str]:
+        """The runs that could not be stored when it was time, and are tried again."""
+        return {run_id for run_id, saver in self._runs.items() if saver.failures}
 
     def new_thread(self, thread_id: str) -> Thread | None:
         """Return a thread that is still to be stored, along with its first run."""
@@ -109,7 +112,9 @@ class Persister:
 
         ``new_thread`` is the run's thread, if that is still to be stored.
         """
-        saver = _Saver(self._store, self._outbox, self._owner, self._interval, new_thread)
+        saver = _Saver(
+            self._store, self._outbox, self._owner, self._interval, new_thread, self._tell
+        )
         self._runs[run_id] = saver
         try:
             async with task_group() as tasks:
@@ -126,6 +131,7 @@ class Persister:
                 del self._runs[run_id]
             if (left := saver.unsaved_write()) is not None:
                 self._leave(left)
+            self._tell()
 
     def _leave(self, write: RunWrite) -> None:
         try:
@@ -152,6 +158,7 @@ class _Saver:
         owner: str,
         interval: float,
         new_thread: Thread | None,
+        tell: Callable[[], None],
     ) -> None:
         self.reducer = ResponseReducer()
         self.new_thread = new_thread
@@ -160,6 +167,7 @@ class _Saver:
         self._outbox = outbox
         self._owner = owner
         self._interval = interval
+        self._tell = tell
         self._dirty = asyncio.Event()
         self._urgent = asyncio.Event()
         self._finished = False
@@ -200,6 +208,7 @@ class _Saver:
                 await self._save()
             except StoreUnavailable as error:
                 self.failures += 1
+                self._tell()
                 self._dirty.set()
                 # Said once: while the store is away that is all there is to say.
                 level = logging.WARNING if self.failures == 1 else logging.DEBUG
@@ -212,6 +221,7 @@ class _Saver:
                 return
             else:
                 self.failures = 0
+                self._tell()
         if self._kept is not None:
             await asyncio.to_thread(self._outbox.drop, self._kept)
 
