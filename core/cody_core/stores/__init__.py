@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from cody_core.schema.response import Response
 from cody_core.schema.threads import Thread, ThreadChanges, ThreadPage
+
+FIRST_VERSION: Final = "0-1"
+"""The version of a run that never was in a log: whatever comes from one is newer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from cody_core.schema.events import offset_key
 from cody_core.schema.items import Item
 from cody_core.schema.response import Response
 from cody_core.schema.threads import Thread, ThreadChanges, ThreadPage
-from cody_core.stores import OpenRun, RunWrite
+from cody_core.stores import FIRST_VERSION, OpenRun, RunWrite
 from cody_core.stores.cursors import cursor_after, page_size, read_cursor
 from cody_core.stores.database import Database
 from cody_core.stores.migrations import migrate
@@ -29,8 +29,6 @@ _STATE = (
     " WHEN 'error' THEN 'failed' WHEN 'aborted' THEN 'stopped' END FROM runs"
     " WHERE thread_id = threads.id ORDER BY created_at DESC, id DESC LIMIT 1) AS state"
 )
-_FIRST_VERSION = "0-1"
-"""The version of a run that never was in a log."""
 _Kind = Literal["input", "output"]
 
 
@@ -76,7 +74,7 @@ class SqliteStore:
             for (key,) in made:
                 await self._index("title_index", [(key, thread.title)])
             for run in runs if made else ():
-                await self._save(RunWrite(run, _FIRST_VERSION))
+                await self._save(RunWrite(run, FIRST_VERSION))
         return bool(made)
 
     async def get_thread(self, thread_id: str) -> Thread | None:
