@@ -93,7 +93,8 @@ async def _status(settings: Settings) -> _Said:
             said.is_usable = found == FUNCTIONS_VERSION
             said.add("functions", _functions(found, FUNCTIONS_VERSION))
     if waiting := len(Outbox(settings.home / "outbox").kept):
-        said.add("outbox", f"{waiting} runs wait to be stored")
+        runs = "1 run waits" if waiting == 1 else f"{waiting} runs wait"
+        said.add("outbox", f"{runs} to be stored")
     return said
 
 

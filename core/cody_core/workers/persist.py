@@ -75,6 +75,7 @@ class Persister:
         self._log_ttl = log_ttl
         self._interval = interval
         self._tell = tell
+        self._hurry = asyncio.Event()
         self._runs: dict[str, _Saver] = {}
 
     def unsaved(self, thread_id: str) -> Sequence[Response]:
@@ -86,6 +87,10 @@ class Persister:
     def pending(self) -> Set[str]:
         """The runs that could not be stored when it was time, and are tried again."""
         return {run_id for run_id, saver in self._runs.items() if saver.failures}
+
+    def hurry(self) -> None:
+        """Wait no more for a store that is away: what it does not take now is for the outbox."""
+        self._hurry.set()
 
     def new_thread(self, thread_id: str) -> Thread | None:
         """Return a thread that is still to be stored, along with its first run."""
@@ -113,7 +118,13 @@ class Persister:
         ``new_thread`` is the run's thread, if that is still to be stored.
         """
         saver = _Saver(
-            self._store, self._outbox, self._owner, self._interval, new_thread, self._tell
+            self._store,
+            self._outbox,
+            self._owner,
+            self._interval,
+            new_thread,
+            self._tell,
+            self._hurry,
         )
         self._runs[run_id] = saver
         try:
@@ -159,6 +170,7 @@ class _Saver:
         interval: float,
         new_thread: Thread | None,
         tell: Callable[[], None],
+        hurry: asyncio.Event,
     ) -> None:
         self.reducer = ResponseReducer()
         self.new_thread = new_thread
@@ -168,6 +180,7 @@ class _Saver:
         self._owner = owner
         self._interval = interval
         self._tell = tell
+        self._hurry = hurry
         self._dirty = asyncio.Event()
         self._urgent = asyncio.Event()
         self._finished = False
@@ -214,8 +227,9 @@ class _Saver:
                 level = logging.WARNING if self.failures == 1 else logging.DEBUG
                 logger.log(level, "saving is pending: %s", error)
                 await self._keep_end()
-                pause = min(FIRST_PAUSE * 2 ** min(self.failures, 10), LONGEST_PAUSE)
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                if self._hurry.is_set():
+                    return
+                await self._pause()
             except StoreError as error:
                 logger.error("saving is given up, the outbox will keep the answer: %s", error)
                 return
@@ -224,6 +238,14 @@ class _Saver:
                 self._tell()
         if self._kept is not None:
             await asyncio.to_thread(self._outbox.drop, self._kept)
+
+    async def _pause(self) -> None:
+        longest = min(FIRST_PAUSE * 2 ** min(self.failures, 10), LONGEST_PAUSE)
+        try:
+            async with asyncio.timeout(longest * random.uniform(0.5, 1.0)):
+                await self._hurry.wait()
+        except TimeoutError:
+            return
 
     async def _keep_end(self) -> None:
         """Keep the end of the run in the outbox as well: the process may not live to store it."""
