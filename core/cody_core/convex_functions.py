@@ -6,23 +6,20 @@ the functions, and what was installed with this program is not for it to change.
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
+from cody_core.deployment import cloud_name, deployment
 from cody_core.errors import SettingsError
 from cody_core.settings import Settings
 from cody_core.tools.environment import child_environment
 
-CLOUD: Final = ".convex.cloud"
 FILES: Final = ("package.json", "package-lock.json", "convex.json", "tsconfig.json", ".npmrc")
 FUNCTIONS: Final = "functions"
-_KEY: Final = re.compile(r"(?:prod|dev|preview):([\w-]+)\|")
 _PACKAGE: Final = Path(__file__).parent
 
 
@@ -67,13 +64,10 @@ def prepare(settings: Settings, environment: Mapping[str, str]) -> Deployment:
         environment: What this program was started with; secrets in it stay here.
 
     Raises:
-        SettingsError: no deployment is set, or the key is of another one.
+        SettingsError: no deployment is set, or its key is missing or of another one.
         OSError: the copy cannot be made.
     """
-    if settings.convex_url is None or settings.convex_deploy_key is None:
-        msg = "to deploy, set CONVEX_URL and CONVEX_DEPLOY_KEY"
-        raise SettingsError(msg)
-    url, key = settings.convex_url, settings.convex_deploy_key.get_secret_value()
+    url, key = deployment(settings)
     directory = settings.home / "convex"
     _copy(shipped(), directory)
     kept = child_environment(environment, secrets=settings.secrets)
@@ -83,14 +77,9 @@ def prepare(settings: Settings, environment: Mapping[str, str]) -> Deployment:
 
 def _target(url: str, key: str) -> Mapping[str, str]:
     """Return the variables that name a deployment of Convex Cloud, or a self-hosted one."""
-    host = urlsplit(url).hostname or ""
-    if not host.endswith(CLOUD):
-        return {"CONVEX_SELF_HOSTED_URL": url, "CONVEX_SELF_HOSTED_ADMIN_KEY": key}
-    name = host.partition(".")[0]
-    if (found := _KEY.match(key)) and found[1] != name:
-        msg = f"CONVEX_DEPLOY_KEY is of the deployment {found[1]!r}, CONVEX_URL is of {name!r}"
-        raise SettingsError(msg)
-    return {"CONVEX_DEPLOY_KEY": key}
+    if cloud_name(url) is not None:
+        return {"CONVEX_DEPLOY_KEY": key}
+    return {"CONVEX_SELF_HOSTED_URL": url, "CONVEX_SELF_HOSTED_ADMIN_KEY": key}
 
 
 def _copy(source: Path, directory: Path) -> None:
