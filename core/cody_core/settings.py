@@ -190,7 +190,7 @@ class Settings(BaseSettings):
 
     max_iterations: int = Field(50, ge=1, validation_alias="CODY_MAX_ITERATIONS")
     """How often one run may ask the model, tool calls answered in between."""
-    max_runs: int = Field(64, ge=1, validation_alias="CODY_MAX_RUNS")
+    max_runs: int = Field(256, ge=1, validation_alias="CODY_MAX_RUNS")
     """How many runs one process works on at the same time; further ones are queued."""
     claim_seconds: float = Field(20.0, gt=0, validation_alias="CODY_CLAIM_SECONDS")
     """Seconds without a sign of life after which another worker takes a run over."""
