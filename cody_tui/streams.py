@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Collection
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Final, NoReturn
@@ -33,21 +34,22 @@ def arguments() -> list[str]:
     return [word.decode("utf-8", "replace") for word in words]
 
 
-def log_to_file(directory: Path) -> None:
-    """Keep diagnostics out of the streams, in a file beside the data."""
+def log_to_file(directory: Path, secrets: Callable[[], Collection[str]]) -> None:
+    """Keep diagnostics out of the streams, in a file beside the data.
+
+    Args:
+        directory: The data directory.
+        secrets: Returns what must not get into it, as far as that is known by then.
+    """
     import logging
-    from logging.handlers import RotatingFileHandler
+
+    from cody_tui.log_file import LogFile
 
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError:
         return  # the runtime needs the same directory, and says what to do
-    handler = RotatingFileHandler(
-        directory / LOG_FILE, maxBytes=5_000_000, backupCount=1, delay=True
-    )
-    line = "%(asctime)s %(process)d %(levelname)s %(name)s %(message)s"
-    handler.setFormatter(logging.Formatter(line))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.basicConfig(level=logging.INFO, handlers=[LogFile(directory / LOG_FILE, secrets)])
 
 
 def leave(code: int) -> NoReturn:

@@ -69,7 +69,7 @@ def chat(
         usage("--yes and --policy exclude each other")
     policy = "full-auto" if yes else policy
     settings = settings_with(model=model, policy=policy, server=server, token=token)
-    streams.log_to_file(settings.home)
+    streams.log_to_file(settings.home, lambda: settings.secrets)
     request = _request(
         text,
         model=model,

@@ -39,6 +39,7 @@ def start(
     continue_: bool = False,
     thread: str | None = None,
     agent: str | None = None,
+    theme: str | None = None,
     flags: Mapping[str, str | None] | None = None,
 ) -> NoReturn:
     """Run the program on the terminal, and end.
@@ -47,7 +48,8 @@ def start(
         continue_: Whether to go on with the thread that changed last.
         thread: The thread to go on with, as the user names it.
         agent: The agent of the prompts.
-        flags: Settings from the command line.
+        theme: How it is to look this time.
+        flags: Further settings from the command line.
     """
     refuse_both(continue_, thread)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -58,8 +60,9 @@ def start(
     from cody_tui.messages import Choices
 
     flags = flags or {}
-    reading = _Reading(flags, agent)
-    look = None if continue_ or thread is not None or flags.get("policy") else glance()
+    reading = _Reading({**flags, "ui": {"theme": theme} if theme else None}, agent)
+    must_read = continue_ or thread is not None or theme or flags.get("policy")
+    look = None if must_read else glance()
     begun = reading.beginning() if look is None else None
     choices = Choices(model=flags.get("model") or None, agent=agent or None)
     given: dict[str, Any] = {"look": look, "read": reading.beginning}
@@ -74,7 +77,7 @@ def start(
     tui = CodyApp(reading.open_client, choices=choices, **given)
     home = tui.look.home
     assert home is not None
-    streams.log_to_file(home)
+    streams.log_to_file(home, reading.secrets)
     sys.exit(run_app(tui, home / streams.LOG_FILE))
 
 
@@ -103,9 +106,20 @@ class _Reading:
 
     def open_client(self) -> AbstractAsyncContextManager[Client]:
         """Open the core with the settings that count now."""
-        assert self._begun is not None
+        settings = self._settings
+        assert settings is not None
+        return open_client(settings)
+
+    def secrets(self) -> frozenset[str]:
+        """Return the keys that are known by now."""
+        return frozenset() if self._settings is None else self._settings.secrets
+
+    @property
+    def _settings(self) -> Settings | None:
+        if self._begun is None:
+            return None
         kept = self._begun.first_run
-        return open_client(self._begun.settings if kept is None else kept.settings)
+        return self._begun.settings if kept is None else kept.settings
 
 
 def _thread_id(settings: Settings, continue_: bool, thread: str | None) -> str | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 from typer.core import TyperGroup
 
+from cody_tui.commands.completion import for_named_shell
 from cody_tui.commands.invocation import shown, usage, with_client
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ class CommandsOrThread(TyperGroup):
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # it is Click's context, which Typer's is
         """Take a first word that is not a command, nor nearly one, for a thread."""
+        if (said := for_named_shell(args)) is not None:
+            typer.echo(said)
+            ctx.exit()
         return super().parse_args(ctx, with_thread(args, self.commands))
 
 

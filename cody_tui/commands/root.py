@@ -9,6 +9,8 @@ from cody_core import __version__
 
 from cody_tui.commands import approvals, convex, interactive, threads
 from cody_tui.commands.chat import chat
+from cody_tui.commands.config import config
+from cody_tui.commands.logs import logs
 from cody_tui.commands.opening import CommandsOrThread
 from cody_tui.commands.options import (
     AgentOption,
@@ -16,6 +18,7 @@ from cody_tui.commands.options import (
     ModelOption,
     PolicyOption,
     ServerOption,
+    ThemeOption,
     ThreadOption,
     TokenOption,
 )
@@ -33,6 +36,8 @@ app = typer.Typer(
 app.command()(chat)
 app.command()(serve)
 app.command()(worker)
+app.command()(config)
+app.command()(logs)
 app.add_typer(threads.app)
 app.add_typer(approvals.app)
 app.add_typer(convex.app)
@@ -54,6 +59,7 @@ def root(
     agent: AgentOption = None,
     server: ServerOption = None,
     token: TokenOption = None,
+    theme: ThemeOption = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version")
     ] = False,
@@ -65,5 +71,6 @@ def root(
         continue_=continue_,
         thread=thread,
         agent=agent,
+        theme=theme,
         flags={"model": model, "policy": policy, "server": server, "token": token},
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cody_tui.commands.invocation import settings_with, shown, thread_id, usage, with_client
+from cody_tui.commands.options import OfferThreads
 
 if TYPE_CHECKING:
     from cody_core.client import Client
@@ -22,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-ThreadArgument = Annotated[str, typer.Argument(metavar="ID")]
+ThreadArgument = Annotated[str, typer.Argument(metavar="ID", autocompletion=OfferThreads)]
 JsonOption = Annotated[bool, typer.Option("--json", help="write JSON")]
 
 

@@ -201,7 +201,7 @@ class Choosing:
         remembered.theme_used(settings.home, name)
         if settings.ui.theme != AUTO:
             self._stage.say(
-                f"Until Cody ends: config.toml says ui.theme = {settings.ui.theme!r}.", "warning"
+                f"Until Cody ends: ui.theme is set to {settings.ui.theme!r}.", "warning"
             )
 
     def _changed(self, text: str, *, is_warning: bool = False) -> None:

@@ -93,5 +93,5 @@ def _env_files() -> Mapping[str, str | None]:
 
 
 def _by_name(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what is empty; to the settings, the case of a name makes no difference."""
-    return {name.lower(): value for name, value in variables.items() if value != ""}
+    """Leave out what says nothing; to the settings, the case of a name makes no difference."""
+    return {name.lower(): value for name, value in variables.items() if value not in ("", None)}

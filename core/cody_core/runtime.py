@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from urllib.parse import urlsplit
 
 from cody_core import __version__
 from cody_core.bulletin import Bulletin
@@ -26,6 +25,7 @@ from cody_core.errors import (
     ToolError,
 )
 from cody_core.forking import fork
+from cody_core.hiding import address
 from cody_core.ids import new_id, now_ms
 from cody_core.patience import impatient
 from cody_core.providers.catalog import known_models
@@ -362,7 +362,7 @@ class Runtime:
         settings = self._settings
         return CoreInfo(
             version=__version__,
-            log=_without_password(settings.redis_url) if settings.redis_url else "memory",
+            log=address(settings.redis_url) if settings.redis_url else "memory",
             store=place_of_store(settings),
             workspace=str(settings.workspace),
             home=str(settings.home),
@@ -412,12 +412,6 @@ class Runtime:
     async def _history(self, run: RunRequest) -> Sequence[Response]:
         runs = await self._runs.of_thread(run.thread_id)
         return [response for response in runs if response.id != run.run_id]
-
-
-def _without_password(url: str) -> str:
-    """Return where a server is, and nothing of how to get in: that may be in the query, too."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _thread_not_found(thread_id: str) -> ThreadNotFound:

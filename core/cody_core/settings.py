@@ -1,22 +1,19 @@
 """Settings: one typed object, read in one place and passed in.
 
-No module reads the environment but this one and ``glance``. Later sources win: defaults < what the
-first run kept < ``config.toml`` < ``.env`` < ``.env.local`` < environment < flags. In
-``config.toml`` settings go by their field names, in the environment by the names listed at each
-field.
+No module reads the environment but this one, ``sources`` and ``glance``. Later sources win:
+defaults < what the first run kept < ``config.toml`` < ``.env`` < ``.env.local`` < environment <
+flags. In ``config.toml`` settings go by their field names, in the environment by the names listed
+at each field.
 """
 
 from __future__ import annotations
 
-import difflib
-import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from dotenv import dotenv_values
 from pydantic import (
     AliasChoices,
     BaseModel,
@@ -26,17 +23,25 @@ from pydantic import (
     ValidationError,
     field_validator,
 )
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as SourceError
 
 from cody_core.errors import SettingsError
-from cody_core.glance import ENV_FILES, config_path, default_home
-from cody_core.kept import kept_keys, kept_model
+from cody_core.glance import config_path, default_home
+from cody_core.kept import KEYS_FILE, MODEL_FILE, kept_keys, kept_model
+from cody_core.sources import (
+    FIRST_RUN,
+    Origin,
+    SettingPath,
+    Source,
+    did_you_mean,
+    key_variables,
+    merged,
+    origins,
+    read_sources,
+    see_where,
+    variable,
+)
 
 ProviderKind = Literal["openai", "openai_chat", "anthropic", "demo"]
 PolicyName = Literal["ask", "auto-edit", "full-auto", "read-only"]
@@ -219,9 +224,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Put ``config.toml`` below the environment; see the module's docstring."""
-        toml = InitSettingsSource(settings_cls, _by_variable(_read_toml(config_path())))
-        return (init_settings, env_settings, dotenv_settings, toml)
+        """Take nothing but what ``load_settings`` has found in all the sources."""
+        return (init_settings,)
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -292,18 +296,35 @@ def load_settings(**flags: Any) -> Settings:
     Raises:
         SettingsError: a source cannot be read or a value is malformed; the message names which.
     """
+    settings, _ = traced_settings(**flags)
+    return settings
+
+
+def traced_settings(**flags: Any) -> tuple[Settings, Mapping[SettingPath, Origin]]:
+    """Read the settings as ``load_settings`` does, and say where those have their values from.
+
+    What no source names is not in there: it has its default.
+
+    Raises:
+        SettingsError: a source cannot be read or a value is malformed; the message names which.
+    """
     said = {name: value for name, value in flags.items() if value is not None}
+    sources: Sequence[Source] = ()
     try:
-        settings = Settings(_env_file=ENV_FILES, **_by_variable(said))
+        sources = read_sources(Settings, said)
+        values = {variable(Settings, name): v for name, v in merged(sources).items()}
+        settings = Settings(**values)
     except ValidationError as error:
-        raise SettingsError(_describe(error)) from error
+        raise SettingsError(_describe(error, sources)) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, SourceError) as error:
         msg = f"settings cannot be read from {str(config_path())!r} or the environment: {error}"
         raise SettingsError(msg) from error
-    return _with_kept(settings.model_copy(update={"providers": _with_keys(settings)}))
+    found = origins(sources)
+    settings = settings.model_copy(update={"providers": _with_keys(settings, found)})
+    return _with_kept(settings, found), found
 
 
-def _with_kept(settings: Settings) -> Settings:
+def _with_kept(settings: Settings, found: dict[SettingPath, Origin]) -> Settings:
     """Fill in what the first run kept, where no other source says anything."""
     keys = kept_keys(settings.home)
     fields = {"openai": "openai_api_key", "anthropic": "anthropic_api_key"}
@@ -312,75 +333,47 @@ def _with_kept(settings: Settings) -> Settings:
         provider = settings.provider(name)
         if keys.get(name) and provider is not None and provider.api_key is None:
             missing[field] = SecretStr(keys[name])
+            found[(field,)] = Origin(FIRST_RUN, KEYS_FILE)
     settings = settings.model_copy(update=missing)
     if settings.has_model or not (model := kept_model(settings.home)):
         return settings
+    found[("model",)] = Origin(FIRST_RUN, MODEL_FILE)
     return settings.model_copy(update={"model": model})
 
 
-def _with_keys(settings: Settings) -> dict[str, ProviderSettings]:
+def _with_keys(settings: Settings, found: dict[SettingPath, Origin]) -> dict[str, ProviderSettings]:
     """Look up the keys that providers name by variable: nobody else reads the environment."""
-    environment: dict[str, str | None] = {}
-    for file in ENV_FILES:
-        environment.update({name: value for name, value in dotenv_values(file).items() if value})
-    environment.update({name: value for name, value in os.environ.items() if value})
+    variables = key_variables()
     providers = dict(settings.providers)
     for name in settings.provider_names:
         provider = settings.provider(name)
         if provider is None or provider.api_key or not provider.api_key_env:
             continue
-        if key := environment.get(provider.api_key_env):
+        if provider.api_key_env in variables:
+            key, found["providers", name, "api_key"] = variables[provider.api_key_env]
             providers[name] = provider.model_copy(update={"api_key": SecretStr(key)})
     return providers
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    with path.open("rb") as file:
-        values = tomllib.load(file)
-    if unknown := sorted(set(values) - set(Settings.model_fields)):
-        hint = _did_you_mean(unknown[0], Settings.model_fields)
-        msg = f"unknown setting {unknown[0]!r} in {str(path)!r}{hint}"
-        raise SettingsError(msg)
-    return values
-
-
-def _by_variable(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Key values by variable: with field names allowed, ``home`` would be read from ``HOME``."""
-    return {_variable(name): value for name, value in values.items()}
-
-
-def _variable(field: str) -> str:
-    alias = Settings.model_fields[field].validation_alias
-    return str(alias.choices[0] if isinstance(alias, AliasChoices) else alias)
-
-
-def _describe(error: ValidationError) -> str:
+def _describe(error: ValidationError, sources: Sequence[Source]) -> str:
     """Name the setting and what is wrong with it, without its value: it may be a key.
 
-    What stands in a table, such as ``[agents.NAME]``, is named as there too.
+    What stands in a table, such as ``[agents.NAME]``, is named as there too, and where in a file a
+    value is found is said.
     """
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    variable, *inner = map(str, first["loc"])
-    name, problem = ".".join((variable, *inner)), first["msg"]
-    field, table = _TABLES.get(variable, ("", None))
-    if table is None or len(inner) < 2:
-        return f"setting {name!r} is not valid: {problem}"
-    if first["type"] == "extra_forbidden":
-        problem = f"there is no such setting{_did_you_mean(inner[1], table.model_fields)}"
-    return f"setting {name!r} ([{field}.{inner[0]}] in config.toml) is not valid: {problem}"
+    by_variable, *inner = map(str, first["loc"])
+    name, problem = ".".join((by_variable, *inner)), first["msg"]
+    field = next(f for f in Settings.model_fields if variable(Settings, f) == by_variable)
+    place, table = "", _TABLES.get(field)
+    if table is not None and len(inner) > 1:
+        place = f" ([{field}.{inner[0]}] in config.toml)"
+        if first["type"] == "extra_forbidden":
+            problem = f"there is no such setting{did_you_mean(inner[1], table.model_fields)}"
+    return f"setting {name!r}{place} is not valid: {problem}{see_where(sources, (field, *inner))}"
 
 
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-_TABLES: Mapping[str, tuple[str, type[BaseModel]]] = MappingProxyType(
-    {
-        _variable("agents"): ("agents", AgentSettings),
-        _variable("providers"): ("providers", ProviderSettings),
-    }
+_TABLES: Mapping[str, type[BaseModel]] = MappingProxyType(
+    {"agents": AgentSettings, "providers": ProviderSettings}
 )
-"""The settings that are tables of tables, by variable: their field, and what is in a table."""
+"""The settings that are tables of tables, and what is in a table."""

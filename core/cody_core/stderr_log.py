@@ -9,7 +9,8 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, Final
 
-HIDDEN: Final = "[hidden]"
+from cody_core.hiding import hide
+
 OWN_LOGGERS: Final = ("cody_core", "cody_tui", "uvicorn")
 
 
@@ -18,8 +19,7 @@ class JsonLines(logging.Formatter):
 
     def __init__(self, secrets: Collection[str]) -> None:
         super().__init__()
-        # The longest first: one may be part of another.
-        self._secrets = sorted(filter(None, secrets), key=len, reverse=True)
+        self._secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line; what is no ASCII is escaped, and so are control characters."""
@@ -36,9 +36,7 @@ class JsonLines(logging.Formatter):
         return json.dumps(line)
 
     def _clean(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, HIDDEN)
-        return text
+        return hide(text, self._secrets)
 
 
 def log_to_stderr(level: str, secrets: Collection[str]) -> None:

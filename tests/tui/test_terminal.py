@@ -87,7 +87,7 @@ def program(code: str) -> list[str]:
         from cody_tui.commands.invocation import open_client
         from cody_tui.leaving import run_app
         settings = load_settings(model="demo/echo", demo_delay=0)
-        streams.log_to_file(settings.home)
+        streams.log_to_file(settings.home, lambda: settings.secrets)
     """
     tail = """
         CodyApp.on_ready = act

@@ -1,0 +1,77 @@
+"""The settings as people look at them: one row for each, where it comes from, and no secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, SecretStr
+
+from cody_core.hiding import address
+from cody_core.settings import Settings
+from cody_core.sources import DEFAULT, Origin, SettingPath
+
+MASK: Final = "********"
+"""Stands for a secret that is set, whatever its length."""
+_ADDRESSES: Final = ("server", "redis_url", "convex_url", "base_url")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A setting.
+
+    Attributes:
+        path: The names that lead to it in ``config.toml``.
+        value: What it is, as JSON could say it; ``None`` where it is not set.
+        origin: Where that comes from.
+    """
+
+    path: SettingPath
+    value: Any
+    origin: Origin
+
+    @property
+    def name(self) -> str:
+        """The path as ``config.toml`` would have it."""
+        return ".".join(part if part.replace("-", "_").isidentifier() else f'"{part}"'
+                        for part in self.path)  # fmt: skip
+
+
+def rows(settings: Settings, origins: Mapping[SettingPath, Origin]) -> Sequence[Row]:
+    """Return all settings, in their order; of tables that anybody may fill, what is in them."""
+    return [row for field in Settings.model_fields for row in _rows(settings, field, origins)]
+
+
+def _rows(settings: Settings, field: str, origins: Mapping[SettingPath, Origin]) -> Iterator[Row]:
+    value = getattr(settings, field)
+    paths: list[SettingPath] = [(field,)]
+    if isinstance(value, BaseModel):
+        paths = [(field, name) for name in type(value).model_fields]
+    elif isinstance(value, Mapping) and value:
+        paths = [path for path in origins if path[0] == field]
+    for path in paths:
+        said = origins.get(path) or origins.get(path[:1]) or Origin(DEFAULT)
+        yield Row(path, _plain(_at(settings, path), path[-1]), said)
+
+
+def _at(value: Any, path: SettingPath) -> Any:
+    for name in path:
+        value = value[name] if isinstance(value, Mapping) else getattr(value, name)
+    return value
+
+
+def _plain(value: Any, name: str) -> Any:
+    match value:
+        case SecretStr():
+            return MASK
+        case Path():
+            return str(value)
+        case tuple():
+            return list(value)
+        case BaseModel():  # a table without anything in it
+            return {}
+        case str() if "://" in value and name.endswith(_ADDRESSES):
+            return address(value)
+    return value
