@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from cody_core import __version__
 
-from cody_tui.commands import approvals, interactive, threads
+from cody_tui.commands import approvals, convex, interactive, threads
 from cody_tui.commands.chat import chat
 from cody_tui.commands.opening import CommandsOrThread
 from cody_tui.commands.options import (
@@ -35,6 +35,7 @@ app.command()(serve)
 app.command()(worker)
 app.add_typer(threads.app)
 app.add_typer(approvals.app)
+app.add_typer(convex.app)
 
 
 def _version(value: bool) -> None:

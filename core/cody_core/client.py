@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
+from cody_core.schema.changes import Changes
 from cody_core.schema.events import START, Decision, Entry
 from cody_core.schema.files import Attachment
 from cody_core.schema.models import CoreInfo, ModelList
@@ -163,6 +164,15 @@ class Client(Protocol):
 
         Raises:
             ThreadNotFound: there is no such thread.
+        """
+        ...
+
+    def changes(self, *, threads: bool = False) -> AsyncGenerator[Changes]:
+        """Yield how things stand beside the runs: at once, then whenever that has changed.
+
+        Of the list of threads it tells only with ``threads``, which may cost something, and only
+        what is heard of others: whoever changes it here knows. It ends with the core. Close the
+        iterator when leaving early.
         """
         ...
 

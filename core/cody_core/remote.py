@@ -9,7 +9,8 @@ from urllib.parse import quote
 from cody_core.errors import RunNotFound, ThreadNotFound
 from cody_core.ids import is_uuid, new_id
 from cody_core.remote_calls import Server, open_server
-from cody_core.remote_stream import PATIENCE, follow, watch
+from cody_core.remote_stream import PATIENCE, changes, follow, watch
+from cody_core.schema.changes import Changes
 from cody_core.schema.events import START, Decision, Entry
 from cody_core.schema.files import Attachment
 from cody_core.schema.models import CoreInfo, ModelList
@@ -174,6 +175,10 @@ class RemoteClient:
     async def delete_thread(self, thread_id: str) -> None:
         """Delete a thread; see ``Client.delete_thread``."""
         await self._server.ask("DELETE", f"/threads/{_thread(thread_id)}")
+
+    def changes(self, *, threads: bool = False) -> AsyncGenerator[Changes]:
+        """Yield how things stand beside the runs, on the server; see ``Client.changes``."""
+        return changes(self._server, threads=threads)
 
     async def models(self, *, refresh: bool = False) -> ModelList:
         """Return the models there are; see ``Client.models``."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
@@ -22,9 +23,10 @@ from cody_core.errors import (
     StoreUnavailable,
 )
 from cody_core.remote_calls import Server
+from cody_core.schema.changes import Changes
 from cody_core.schema.events import START, Entry, offset_key
 from cody_core.schema.news import RunNews
-from cody_core.schema.wire import RunNewsBody
+from cody_core.schema.wire import ChangesBody, RunNewsBody, shape_of
 from cody_core.sse import Decoder, ServerSentEvent
 
 logger = logging.getLogger(__name__)
@@ -191,6 +193,31 @@ async def watch(
             if batch or is_first:
                 yield batch
             is_first = False
+
+
+async def changes(
+    server: Server, *, threads: bool, silence: float = SILENCE
+) -> AsyncGenerator[Changes]:
+    """Yield how things stand beside the runs; it never gives up, and says nothing twice."""
+    path = "/changes?threads=true" if threads else "/changes"
+    backoff, last = Backoff(math.inf), None
+    while True:
+        failure: CodyError = server.unavailable("it closed the stream")
+        try:
+            async with server.stream(
+                path, headers={"accept": "text/event-stream"}, silence=silence
+            ) as response:
+                decoder = Decoder()
+                async for chunk in response.aiter_bytes():
+                    backoff.reset()
+                    for event in decoder.feed(chunk):
+                        now = shape_of(Changes, server.read(ChangesBody, event.data.encode()))
+                        if now != last:
+                            last = now
+                            yield now
+        except (ServerUnavailable, EventLogUnavailable, StoreUnavailable) as error:
+            failure = error
+        await _wait(backoff, failure)
 
 
 async def _batches(feed: _Feed[T], server: Server, patience: float) -> AsyncGenerator[Sequence[T]]:

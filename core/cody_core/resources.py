@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cody_core.deployment import deployment
 from cody_core.errors import SettingsError, StoreUnavailable
 from cody_core.eventlog import EventLog
 from cody_core.glance import environment
@@ -133,13 +134,14 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
     except OSError as error:
         msg = f"the data directory {str(settings.home)!r} cannot be made: {error.strerror}; "
         raise StoreUnavailable(msg + "set CODY_HOME to another place") from error
-    async with open_convex(settings) if settings.convex_url else open_sqlite(settings) as store:
+    async with open_convex(settings) if settings.is_on_convex else open_sqlite(settings) as store:
         yield store
 
 
 def place_of_store(settings: Settings) -> str:
     """Return the file or the address that threads are stored in."""
-    return settings.convex_url or str(settings.home / DATABASE)
+    in_convex = settings.convex_url if settings.is_on_convex else None
+    return in_convex or str(settings.home / DATABASE)
 
 
 @asynccontextmanager
@@ -147,21 +149,13 @@ async def open_convex(settings: Settings) -> AsyncIterator[ConvexStore]:
     """Open the Convex deployment that is set, whether or not it can be reached now.
 
     Raises:
-        SettingsError: none is set, it is no address of a deployment, or the key is missing.
+        SettingsError: none is set, it is no address of a deployment, or the key is missing or of
+        another one.
     """
-    if not settings.convex_url:
-        msg = "no Convex deployment is set: set CONVEX_URL"
-        raise SettingsError(msg)
-    if settings.convex_deploy_key is None:
-        msg = (
-            f"CONVEX_URL is set to {settings.convex_url!r} without a key: set CONVEX_DEPLOY_KEY to"
-            " a deploy key of that deployment"
-        )
-        raise SettingsError(msg)
+    url, key = deployment(settings)
     # A quarter of a second to import, in a thread: the screen is there already.
     convex = await asyncio.to_thread(importlib.import_module, "cody_core.stores.convex")
-    key = settings.convex_deploy_key.get_secret_value()
-    async with convex.ConvexStore.open(settings.convex_url, key) as store:
+    async with convex.ConvexStore.open(url, key) as store:
         yield store
 
 

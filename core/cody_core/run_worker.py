@@ -119,6 +119,7 @@ class RunWorker:
         for live in self._live.values():
             if live.work is not None:
                 live.work.cancel()
+        self._persister.hurry()
         if self._serving:
             _, late = await asyncio.wait(self._serving, timeout=storing)
             for task in late:

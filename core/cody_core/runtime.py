@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
 from cody_core import __version__
+from cody_core.bulletin import Bulletin
 from cody_core.errors import (
     AppendedBefore,
     ApprovalResolvedBefore,
@@ -33,6 +34,7 @@ from cody_core.providers.pool import ProviderPool
 from cody_core.resources import Resources, open_resources, place_of_store
 from cody_core.run_worker import RunWorker
 from cody_core.runs import Runs
+from cody_core.schema.changes import Changes
 from cody_core.schema.events import (
     START,
     ApprovalResolved,
@@ -126,12 +128,14 @@ class Runtime:
         self._queue = resources.queue
         self._store = resources.store
         self._outbox = Outbox(settings.home / "outbox")
+        self._bulletin = Bulletin(resources.store, resources.tasks, unsaved=self._unsaved)
         self._persister = Persister(
             resources.log,
             resources.store,
             self._outbox,
             owner=resources.process.id,
             log_ttl=settings.log_ttl,
+            tell=self._bulletin.look,
         )
         self._settled = asyncio.Event()
         self._runs = Runs(resources.log, resources.store, self._persister, self._settled)
@@ -161,6 +165,10 @@ class Runtime:
             )
         finally:
             self._settled.set()
+            self._bulletin.look()
+
+    def _unsaved(self) -> int:
+        return len(self._persister.pending | self._outbox.kept)
 
     def warm(self) -> None:
         """Make ready whom the first run would have to wait for: to import an SDK takes seconds."""
@@ -182,6 +190,7 @@ class Runtime:
         ``grace`` is how many seconds they may go on for before that. Stopping twice is allowed.
         """
         self._stopping.set()
+        self._bulletin.close()
         await self._worker.stop(grace=grace, storing=GRACE_SECONDS)
         if self._warming is not None:
             self._warming.cancel()
@@ -337,6 +346,10 @@ class Runtime:
                 await self.cancel(run.run_id, reason="thread deleted")
         if not await self._store.delete_thread(thread_id):
             raise _thread_not_found(thread_id)
+
+    def changes(self, *, threads: bool = False) -> AsyncGenerator[Changes]:
+        """Yield how things stand beside the runs; see ``Client.changes``."""
+        return self._bulletin.read(threads=threads)
 
     async def models(self, *, refresh: bool = False) -> ModelList:
         """Return the models there are; see ``Client.models``."""

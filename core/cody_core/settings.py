@@ -42,6 +42,7 @@ ProviderKind = Literal["openai", "openai_chat", "anthropic", "demo"]
 PolicyName = Literal["ask", "auto-edit", "full-auto", "read-only"]
 EffortName = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 ToolModeName = Literal["calls", "script", "both"]
+StoreName = Literal["auto", "sqlite", "convex"]
 DEFAULT_AGENT = "default"
 """The agent that answers when none is named; ``[agents.default]`` may say how."""
 
@@ -163,14 +164,11 @@ class Settings(BaseSettings):
     """What ``cody serve`` lets in, and how it ends."""
     redis_url: str | None = Field(None, validation_alias="REDIS_URL", repr=False)
     """The Redis server that holds the event log; without it the log lives in this process."""
-    convex_url: str | None = Field(
-        None, validation_alias=AliasChoices("CONVEX_URL", "CONVEX_SELF_HOSTED_URL")
-    )
+    store: StoreName = Field("auto", validation_alias="CODY_STORE")
+    """Where threads are: in Convex, in a file of this machine, or where ``CONVEX_URL`` tells."""
+    convex_url: str | None = Field(None, validation_alias="CONVEX_URL")
     """The Convex deployment that stores threads; without it they are in a file of this machine."""
-    convex_deploy_key: SecretStr | None = Field(
-        None,
-        validation_alias=AliasChoices("CONVEX_DEPLOY_KEY", "CONVEX_SELF_HOSTED_ADMIN_KEY"),
-    )
+    convex_deploy_key: SecretStr | None = Field(None, validation_alias="CONVEX_DEPLOY_KEY")
     """The deploy key of that deployment, or the admin key of one that is self-hosted."""
 
     home: Path = Field(default_factory=default_home, validation_alias="CODY_HOME")
@@ -236,6 +234,11 @@ class Settings(BaseSettings):
     def has_model(self) -> bool:
         """Tell whether there is a model to talk to, or only the demo."""
         return bool(self.model or self.provider_id or self.openai_api_key or self.anthropic_api_key)
+
+    @property
+    def is_on_convex(self) -> bool:
+        """Tell whether threads are stored in Convex."""
+        return self.store == "convex" or (self.store == "auto" and bool(self.convex_url))
 
     def agent(self, name: str) -> AgentSettings | None:
         """Return an agent, or ``None`` if there is none of that name; a default one always is."""

@@ -46,7 +46,7 @@ export class Sync {
   }
 
   accept(request: IncomingMessage, socket: Socket, head: Buffer): void {
-    if (!/^\/api\/[^/]+\/sync$/.test(request.url ?? "")) {
+    if (!/^\/api\/([^/]+\/)?sync$/.test(request.url ?? "")) {
       socket.destroy();
       return;
     }

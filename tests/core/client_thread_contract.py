@@ -18,6 +18,7 @@ from cody_core.errors import (
     ThreadNotFound,
 )
 from cody_core.ids import new_id
+from cody_core.schema.changes import Changes
 from cody_core.schema.files import Attachment
 from cody_core.schema.requests import SubmitRequest
 from cody_core.schema.threads import ThreadChanges, ThreadRequest
@@ -195,6 +196,15 @@ class PlaceContract:
             known = await client.models()
             assert [model.name for model in known.models if model.is_default] == [MODEL]
             assert any(model.price is not None for model in known.models)
+
+    async def test_it_tells_how_things_stand_at_once(self, opened: Opened) -> None:
+        for threads in (False, True):
+            async with (
+                opened(echo()) as client,
+                aclosing(client.changes(threads=threads)) as changes,
+                asyncio.timeout(20),
+            ):
+                assert await anext(changes) == Changes()
 
     async def test_it_tells_where_things_are(self, opened: Opened, tmp_path: Path) -> None:
         async with opened(echo()) as client:

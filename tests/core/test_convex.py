@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cody_core.client import Client
 from cody_core.errors import SettingsError, StoreUnavailable
 from cody_core.providers.scripted import Hang, Say, ScriptedProvider
+from cody_core.remote import open_remote
 from cody_core.runtime import Runtime, open_runtime
-from cody_core.schema.items import FunctionCall, Item, Message
+from cody_core.schema.changes import Changes
+from cody_core.schema.items import FunctionCall, Message
 from cody_core.schema.requests import SubmitRequest
 from cody_core.settings import load_settings
 from cody_core.stores.convex import ConvexStore
@@ -21,8 +24,9 @@ from cody_core.workers import recovery
 from support.convex import ConvexServer
 from support.core import ask, core, ended, texts
 from support.loops import watched_loop
+from support.server import served
 
-Answer = Callable[[Sequence[Item]], str]
+ClientOf = Callable[[Path], AbstractAsyncContextManager[Client]]
 
 
 @pytest.fixture(autouse=True)
@@ -249,3 +253,73 @@ async def test_tools_and_scripts_are_stored_as_they_are_anywhere(
         stored = await store.get_run(run.id)
     assert stored == run
     assert {type(item) for item in run.output_items} > {Message, FunctionCall}
+
+
+async def said(changes: AsyncGenerator[Changes], wanted: Callable[[Changes], bool]) -> Changes:
+    """Return the first state of that kind."""
+    async with asyncio.timeout(20):
+        async for now in changes:
+            if wanted(now):
+                return now
+    raise AssertionError
+
+
+@pytest.fixture(params=["local", "remote"])
+def client_of(request: pytest.FixtureRequest, convex: ConvexServer) -> ClientOf:
+    """Open a client of a core on that deployment, in this process or behind a server."""
+
+    @asynccontextmanager
+    async def opened(home: Path) -> AsyncIterator[Client]:
+        flags: dict[str, Any] = {
+            "convex_url": convex.url,
+            "convex_deploy_key": convex.key,
+            "home": home,
+        }
+        if request.param == "local":
+            async with core(hello(), **flags) as client:
+                yield client
+        else:
+            async with served(hello(), **flags) as server, open_remote(server.url) as client:
+                yield client
+
+    return opened
+
+
+async def test_a_thread_of_another_machine_is_told_within_a_second(
+    convex: ConvexServer, tmp_path: Path, client_of: ClientOf
+) -> None:
+    async with (
+        client_of(tmp_path / "a") as here,
+        on(convex, tmp_path / "b") as there,
+        aclosing(here.changes(threads=True)) as changes,
+    ):
+        before = await said(changes, lambda now: now.is_told)
+        await ask(there, "from over there")
+        began = time.monotonic()
+        await said(changes, lambda now: now.threads > before.threads)
+        assert [t.title for t in (await here.threads()).threads] == ["from over there"]
+        assert time.monotonic() - began < 1
+
+
+async def test_it_is_told_that_saving_is_pending_and_that_it_is_not_any_more(
+    convex: ConvexServer,
+    tmp_path: Path,
+    client_of: ClientOf,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("cody_core.runtime.GRACE_SECONDS", 0.2)
+    async with client_of(tmp_path) as client, aclosing(client.changes()) as changes:
+        assert await said(changes, lambda now: True) == Changes()
+        convex.stop()
+        await ask(client, "one")
+        await said(changes, lambda now: now.unsaved == 1)
+        convex.start()
+        await said(changes, lambda now: now.unsaved == 0)
+        convex.stop()
+        await ask(client, "two")
+        await said(changes, lambda now: now.unsaved == 1)
+    async with client_of(tmp_path) as client, aclosing(client.changes()) as changes:
+        await said(changes, lambda now: now.unsaved == 1)
+        convex.start()
+        await said(changes, lambda now: now.unsaved == 0)
+        assert len((await client.threads()).threads) == 2

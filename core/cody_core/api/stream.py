@@ -18,9 +18,10 @@ from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from cody_core.errors import CodyError
+from cody_core.schema.changes import Changes
 from cody_core.schema.events import Entry
 from cody_core.schema.news import RunNews
-from cody_core.schema.wire import RunNewsBody
+from cody_core.schema.wire import ChangesBody, RunNewsBody
 from cody_core.sse import KEEP_ALIVE, encode
 from cody_core.tasks import task_group
 
@@ -51,6 +52,14 @@ async def news_frames(batches: AsyncGenerator[Sequence[RunNews]]) -> AsyncGenera
     async with aclosing(batches):
         async for batch in batches:
             yield b"".join(map(_news_frame, batch)) or KEEP_ALIVE
+
+
+async def changes_frames(changes: AsyncGenerator[Changes]) -> AsyncGenerator[bytes]:
+    """Yield how things stand as frames. They have no ids: there is nothing to resume."""
+    async with aclosing(changes):
+        async for now in changes:
+            body = ChangesBody.model_validate(now)
+            yield encode(body.model_dump_json().encode(), event="changes", id="")
 
 
 def _news_frame(word: RunNews) -> bytes:

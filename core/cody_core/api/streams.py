@@ -1,4 +1,4 @@
-"""The two streams: the events of a run, and word of the runs of a thread."""
+"""The streams: the events of a run, word of the runs of a thread, and how things stand beside."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from cody_core.api.stream import (
     KEEP_ALIVE_SECONDS,
     LAST_SECONDS,
     EventStream,
+    changes_frames,
     event_frames,
     news_frames,
 )
@@ -60,3 +61,10 @@ async def thread_events(
     """Stream word of the runs of a thread: of those that are live, and of what begins and ends."""
     batches = served.client.watch(thread_id, after=offset(last_event_id) or None)
     return EventStream(news_frames(batches), served.ending.streams)
+
+
+@router.get("/changes", response_class=Response, responses=_STREAM)
+async def changes(served: ServedHere, threads: bool = False) -> Response:
+    """Stream how things stand: whether runs wait to be stored, and what is heard of threads."""
+    frames = changes_frames(served.client.changes(threads=threads))
+    return EventStream(frames, served.ending.streams)

@@ -316,6 +316,14 @@ class ModelsBody(Body):
     unreachable: tuple[NonEmpty, ...] = ()
 
 
+class ChangesBody(Body):
+    """Word of ``GET /changes``: how things stand beside the runs."""
+
+    threads: int = 0
+    is_told: bool = False
+    unsaved: int = 0
+
+
 class InfoBody(Body):
     """``GET /info``: where the server's core keeps things."""
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from cody_core.schema.response import Response
 from cody_core.schema.threads import Thread, ThreadChanges, ThreadPage
+
+FIRST_VERSION: Final = "0-1"
+"""The version of a run that never was in a log: whatever comes from one is newer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,14 @@ class Store(Protocol):
         """Let whoever shares the store know, while the block lasts, that a process is at work.
 
         Where that can be told otherwise it does nothing.
+        """
+        ...
+
+    def changes(self) -> AsyncGenerator[bool]:
+        """Yield whenever others may have changed the list of threads.
+
+        ``True`` says that the next change will be told as it happens, ``False`` that it may take a
+        while. It ends where nobody can tell. Close the iterator when leaving early.
         """
         ...
 

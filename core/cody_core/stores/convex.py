@@ -11,7 +11,7 @@ A thread made together with its runs is hidden until all of it is there.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Self
 
@@ -26,18 +26,17 @@ from cody_core.ids import new_id
 from cody_core.schema.events import offset_key
 from cody_core.schema.response import Response
 from cody_core.schema.threads import Thread, ThreadChanges, ThreadPage, ThreadState
-from cody_core.stores import OpenRun, RunWrite
+from cody_core.stores import FIRST_VERSION, OpenRun, RunWrite
 from cody_core.stores.convex_api import ConvexApi
 from cody_core.stores.convex_presence import Presence
 from cody_core.stores.convex_reading import RunReader, readable
 from cody_core.stores.convex_recent import Recent
 from cody_core.stores.convex_rows import Fields
 from cody_core.stores.convex_saving import RunSender
+from cody_core.stores.convex_watch import watch
 from cody_core.stores.cursors import cursor_after, page_size, read_cursor
 from cody_core.stores.folding import fold, looked_up, phrases
 
-FIRST_VERSION: Final = "0-1"
-"""The version of a run that never was in a log."""
 _SEARCHED: Final[Mapping[str, int]] = {"titles": 128, "messages": 64, "chunks": 16}
 """The functions that search, and how many documents each may look at: they differ in size."""
 _STATES: Final[Mapping[str, ThreadState]] = {
@@ -51,8 +50,9 @@ _STATES: Final[Mapping[str, ThreadState]] = {
 class ConvexStore:
     """Threads and runs in a Convex deployment. Get one with ``open``."""
 
-    def __init__(self, api: ConvexApi) -> None:
+    def __init__(self, api: ConvexApi, key: str) -> None:
         self._api = api
+        self._key = key
         self._sender = RunSender(api)
         self._reader = RunReader(api)
         self._recent = Recent()
@@ -67,7 +67,19 @@ class ConvexStore:
             SettingsError: the address is none, or not one to send a key to.
         """
         async with ConvexApi.open(url, key) as api:
-            yield cls(api)
+            yield cls(api, key)
+
+    def changes(self) -> AsyncGenerator[bool]:
+        """Yield whenever others may have changed the list of threads; see ``Store.changes``."""
+        return watch(self._api, self._key)
+
+    async def version(self) -> int | None:
+        """Return the version of the deployed functions; ``None`` if there are none of ours.
+
+        Raises:
+            StoreUnavailable: the deployment cannot be reached, or does not take the key.
+        """
+        return await self._api.version()
 
     async def aclose(self) -> None:
         """Close the store; what was saved before is durable."""

@@ -8,7 +8,7 @@ one of its runs must not bring it back. Stored rows are validated when they are 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
@@ -17,7 +17,7 @@ from cody_core.schema.events import offset_key
 from cody_core.schema.items import Item
 from cody_core.schema.response import Response
 from cody_core.schema.threads import Thread, ThreadChanges, ThreadPage
-from cody_core.stores import OpenRun, RunWrite
+from cody_core.stores import FIRST_VERSION, OpenRun, RunWrite
 from cody_core.stores.cursors import cursor_after, page_size, read_cursor
 from cody_core.stores.database import Database, Transaction
 from cody_core.stores.migrations import migrate
@@ -29,8 +29,6 @@ _STATE = (
     " WHEN 'error' THEN 'failed' WHEN 'aborted' THEN 'stopped' END FROM runs"
     " WHERE thread_id = threads.id ORDER BY created_at DESC, id DESC LIMIT 1) AS state"
 )
-_FIRST_VERSION = "0-1"
-"""The version of a run that never was in a log."""
 _Kind = Literal["input", "output"]
 
 
@@ -77,7 +75,7 @@ class SqliteStore:
             for (key,) in made:
                 _index(db, "title_index", key, thread.title, is_new=True)
             for run in runs if made else ():
-                _save(db, RunWrite(run, _FIRST_VERSION), _Stored(is_new=True))
+                _save(db, RunWrite(run, FIRST_VERSION), _Stored(is_new=True))
             return bool(made)
 
         return await self._database.write(create)
@@ -198,6 +196,12 @@ class SqliteStore:
     async def presence(self, owner: str) -> AsyncIterator[None]:
         """Do nothing: who is at work here holds a lock, and everybody can see that."""
         yield
+
+    async def changes(self) -> AsyncGenerator[bool]:
+        """Tell of nothing: whoever wants to know reads the list again, which costs little here."""
+        told: tuple[bool, ...] = ()
+        for is_told in told:
+            yield is_told
 
 
 class _Stored(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+from collections.abc import Set
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -56,6 +57,11 @@ class Outbox:
             os.fsync(file.fileno())
         draft.replace(path)
         logger.warning("run %s is kept in %s until the store takes it", write.response.id, path)
+
+    @property
+    def kept(self) -> Set[str]:
+        """The runs of which there is something."""
+        return {path.stem for path in self._directory.glob("*.json")}
 
     def drop(self, run_id: str) -> None:
         """Keep nothing of a run any more."""

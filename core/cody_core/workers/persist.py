@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -55,6 +55,7 @@ class Persister:
         owner: str,
         log_ttl: float,
         interval: float = INTERVAL_SECONDS,
+        tell: Callable[[], None] = lambda: None,
     ) -> None:
         """Build a persister.
 
@@ -65,6 +66,7 @@ class Persister:
             owner: This process, as the store knows it.
             log_ttl: Seconds the log keeps a run after it is terminal and stored.
             interval: The most seconds between two saves while text streams.
+            tell: Called when ``pending`` may have changed.
         """
         self._log = log
         self._store = store
@@ -72,6 +74,8 @@ class Persister:
         self._owner = owner
         self._log_ttl = log_ttl
         self._interval = interval
+        self._tell = tell
+        self._hurry = asyncio.Event()
         self._runs: dict[str, _Saver] = {}
 
     def unsaved(self, thread_id: str) -> Sequence[Response]:
@@ -80,9 +84,13 @@ class Persister:
         return [found for found in responses if found and found.thread_id == thread_id]
 
     @property
-    def pending(self) -> int:
-        """How many runs could not be stored when it was time, and are tried again."""
-        return sum(saver.failures > 0 for saver in self._runs.values())
+    def pending(self) -> Set[str]:
+        """The runs that could not be stored when it was time, and are tried again."""
+        return {run_id for run_id, saver in self._runs.items() if saver.failures}
+
+    def hurry(self) -> None:
+        """Wait no more for a store that is away: what it does not take now is for the outbox."""
+        self._hurry.set()
 
     def new_thread(self, thread_id: str) -> Thread | None:
         """Return a thread that is still to be stored, along with its first run."""
@@ -109,7 +117,15 @@ class Persister:
 
         ``new_thread`` is the run's thread, if that is still to be stored.
         """
-        saver = _Saver(self._store, self._outbox, self._owner, self._interval, new_thread)
+        saver = _Saver(
+            self._store,
+            self._outbox,
+            self._owner,
+            self._interval,
+            new_thread,
+            self._tell,
+            self._hurry,
+        )
         self._runs[run_id] = saver
         try:
             async with task_group() as tasks:
@@ -126,6 +142,8 @@ class Persister:
                 del self._runs[run_id]
             if (left := saver.unsaved_write()) is not None:
                 self._leave(left)
+            if left is not None or saver.failures:
+                self._tell()
 
     def _leave(self, write: RunWrite) -> None:
         try:
@@ -152,6 +170,8 @@ class _Saver:
         owner: str,
         interval: float,
         new_thread: Thread | None,
+        tell: Callable[[], None],
+        hurry: asyncio.Event,
     ) -> None:
         self.reducer = ResponseReducer()
         self.new_thread = new_thread
@@ -160,6 +180,8 @@ class _Saver:
         self._outbox = outbox
         self._owner = owner
         self._interval = interval
+        self._tell = tell
+        self._hurry = hurry
         self._dirty = asyncio.Event()
         self._urgent = asyncio.Event()
         self._finished = False
@@ -200,20 +222,35 @@ class _Saver:
                 await self._save()
             except StoreUnavailable as error:
                 self.failures += 1
+                self._tell()
                 self._dirty.set()
                 # Said once: while the store is away that is all there is to say.
                 level = logging.WARNING if self.failures == 1 else logging.DEBUG
                 logger.log(level, "saving is pending: %s", error)
                 await self._keep_end()
-                pause = min(FIRST_PAUSE * 2 ** min(self.failures, 10), LONGEST_PAUSE)
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                if self._hurry.is_set():
+                    return
+                await self._pause()
             except StoreError as error:
                 logger.error("saving is given up, the outbox will keep the answer: %s", error)
                 return
             else:
-                self.failures = 0
+                self._succeeded()
         if self._kept is not None:
             await asyncio.to_thread(self._outbox.drop, self._kept)
+
+    def _succeeded(self) -> None:
+        if self.failures:
+            self.failures = 0
+            self._tell()
+
+    async def _pause(self) -> None:
+        longest = min(FIRST_PAUSE * 2 ** min(self.failures, 10), LONGEST_PAUSE)
+        try:
+            async with asyncio.timeout(longest * random.uniform(0.5, 1.0)):
+                await self._hurry.wait()
+        except TimeoutError:
+            return
 
     async def _keep_end(self) -> None:
         """Keep the end of the run in the outbox as well: the process may not live to store it."""

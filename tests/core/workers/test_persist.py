@@ -161,9 +161,9 @@ async def test_a_run_with_an_error_in_its_stream_is_stored_open_until_it_ends(
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(persister(log, store, outbox).run(RUN))
         await add(log, started(), delta("of an item that is not open"), *message("a"))
-        await until(lambda: bool(store.saves))
-        found = await store.get_run(RUN)
-        assert found is not None
+        async with asyncio.timeout(10):
+            while (found := await store.get_run(RUN)) is None:
+                await asyncio.sleep(0.001)
         assert found.error is not None
         assert (found.status, found.error.code) == ("in_progress", SEQUENCE_ERROR)
         assert [run.run_id for run in await store.open_runs()] == [RUN]
@@ -367,3 +367,37 @@ async def test_a_run_whose_log_is_closed_is_saved_as_far_as_it_came(
         await until(lambda: list(saving.unsaved(THREAD)) == [newest])
         await log.aclose()
     assert await store.get_run(RUN) == newest
+
+
+async def test_told_to_hurry_it_leaves_what_the_store_does_not_take_to_the_outbox(
+    log: MemoryEventLog, store: TryingStore, outbox: Outbox
+) -> None:
+    store.failures = 1000
+    saving = persister(log, store, outbox)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(saving.run(RUN))
+        await add(log, started(), *message("a"), DONE)
+        await until(lambda: saving.pending == {RUN})
+        async with asyncio.timeout(5):
+            saving.hurry()
+            await until(lambda: saving.pending == set())
+    store.failures = 0
+    assert await outbox.flush(store) == 1
+    assert await store.get_run(RUN) == await reduced(log)
+
+
+async def test_the_end_of_a_run_is_kept_as_soon_as_the_store_is_away_and_dropped_when_it_is_back(
+    log: MemoryEventLog, store: TryingStore, outbox: Outbox
+) -> None:
+    store.failures = 1000
+    saving = persister(log, store, outbox)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(saving.run(RUN))
+        await add(log, started(), *message("a"))
+        await until(lambda: saving.pending == {RUN})
+        assert outbox.kept == set(), "what goes on is kept when the program ends"
+        await add(log, DONE)
+        await until(lambda: outbox.kept == {RUN})
+        store.failures = 0
+    assert outbox.kept == set()
+    assert await store.get_run(RUN) == await reduced(log)
