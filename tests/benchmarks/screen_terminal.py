@@ -155,8 +155,8 @@ class Terminal:
     @property
     def cpu_seconds(self) -> float:
         """User and system time of the program so far, without that of its children."""
-        fields = self._proc("stat").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        # The clock that clock_getcpuclockid(3) would name, in nanoseconds: /proc counts in 10 ms.
+        return time.clock_gettime((~self._process.pid << 3) | 2)
 
     @property
     def resident_mb(self) -> float:
