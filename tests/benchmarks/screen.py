@@ -7,6 +7,7 @@ made beforehand, as an installed program has it.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import statistics
@@ -18,6 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import httpx
+
+from benchmarks.latency import texts
 from benchmarks.screen_bare import TEXT
 from benchmarks.screen_terminal import Terminal, row_of
 from benchmarks.screen_thread import FIRST_WORDS, store_thread
@@ -164,9 +168,21 @@ def _streaming(table: _Goals, place: Place) -> None:
         place.peaks.append(cody.peak_mb)
         seen = _idle(table, cody, lambda: _watch(cody, start, keys))
     table.goal("40,000 characters at 200 deltas/s, with typing: CPU (%)", spent / seconds * 100, 25)
+    table.add(
+        "the same stream, read by httpx and shown nowhere", asyncio.run(_bare(place)), "", "", ""
+    )
     table.goal("the last delta to its paint (ms)", (seen.shown - seen.sent) * 1000, 50)
     table.goal("keystroke to echo meanwhile: p50 (ms)", percentile(seen.echoes, 50) * 1000, 15)
     table.goal("keystroke to echo meanwhile: p99 (ms)", percentile(seen.echoes, 99) * 1000, 60)
+
+
+async def _bare(place: Place) -> float:
+    """Return what share of a core (%) it takes to read the stream and do nothing with it."""
+    cpu, began = time.process_time(), time.perf_counter()
+    async with httpx.AsyncClient(trust_env=False) as client:
+        async for _ in texts(client, place.url, "200-markdown"):
+            pass
+    return (time.process_time() - cpu) / (time.perf_counter() - began) * 100
 
 
 def _warm_up(place: Place) -> None:
