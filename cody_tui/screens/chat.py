@@ -246,6 +246,7 @@ class ChatScreen(Still, Screen[None]):
         self._client = client
         self._converse(client)
         self._learn_models(client)
+        self._hear(client)
         self.conversation_changed()
 
     @work(group="models", exclusive=True)
@@ -254,6 +255,13 @@ class ChatScreen(Still, Screen[None]):
         with contextlib.suppress(CodyError):
             self._models = (await client.models()).models
             self.choices_changed()
+
+    @work(group="changes", exclusive=True)
+    async def _hear(self, client: Client) -> None:
+        with contextlib.suppress(CodyError):
+            async with contextlib.aclosing(client.changes()) as changes:
+                async for now in changes:
+                    self._status.unsaved = now.unsaved
 
     def disconnect(self, error: CodyError) -> None:
         """Say that there is nobody to converse with; what has been typed can be typed again."""
@@ -266,7 +274,7 @@ class ChatScreen(Still, Screen[None]):
         while self._farewells:
             await self._farewells.pop()()
         self._client = None
-        for group in ("conversation", "answers", "models"):
+        for group in ("conversation", "answers", "models", "changes"):
             for worker in self.workers.cancel_group(self, group):
                 with contextlib.suppress(WorkerCancelled, WorkerFailed):
                     await worker.wait()

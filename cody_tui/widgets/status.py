@@ -72,6 +72,8 @@ class Status(Still, Widget):
     policy: reactive[str] = reactive("ask")
     agent: reactive[str] = reactive("")
     share: reactive[Share | None] = reactive(None)
+    unsaved: reactive[int] = reactive(0)
+    """How many answers wait to be stored."""
     bound: reactive[tuple[tuple[str, str], ...]] = reactive(())
     """The keys of the actions that can be done now, by their ids."""
 
@@ -115,6 +117,7 @@ class Status(Still, Widget):
             _Part(one_line(f"@{self.agent}", 20) if self.agent else "", 40),
             _Part(_tokens(self.usage), 20),
             _Part(self.share.text if self.share is not None else "", 45),
+            _Part("saving is pending" if self.unsaved else "", 75, "$warning"),
         ]
         return [fact for fact in facts if fact.text]
 

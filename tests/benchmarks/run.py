@@ -6,7 +6,7 @@ import argparse
 import logging
 import time
 
-from benchmarks import cancelling, latency, logs, reducer, screen, storing, tools
+from benchmarks import cancelling, latency, logs, reducer, screen, serving, storing, tools
 
 SUBJECTS = {
     "reducer": reducer.tables,
@@ -16,6 +16,7 @@ SUBJECTS = {
     "tools": tools.tables,
     "cancelling": cancelling.tables,
     "screen": screen.tables,
+    "serving": serving.tables,
 }
 
 

@@ -24,6 +24,8 @@ from typing import Final, Self
 
 import pyte
 
+from benchmarks.usage import Usage
+
 COLUMNS: Final = 120
 LINES: Final = 40
 _ANSWERS: Final[dict[bytes, bytes]] = {
@@ -150,30 +152,10 @@ class Terminal:
         msg = f"{text!r} was never shown"
         raise LookupError(msg)
 
-    # What the process costs
-
     @property
-    def cpu_seconds(self) -> float:
-        """User and system time of the program so far, without that of its children."""
-        # The clock that clock_getcpuclockid(3) would name, in nanoseconds: /proc counts in 10 ms.
-        return time.clock_gettime((~self._process.pid << 3) | 2)
-
-    @property
-    def resident_mb(self) -> float:
-        """Resident memory now."""
-        return self._status("VmRSS")
-
-    @property
-    def peak_mb(self) -> float:
-        """The most resident memory there was."""
-        return self._status("VmHWM")
-
-    def _status(self, name: str) -> float:
-        line = next(line for line in self._proc("status").splitlines() if line.startswith(name))
-        return int(line.split()[1]) / 1024
-
-    def _proc(self, name: str) -> str:
-        return Path(f"/proc/{self._process.pid}/{name}").read_text()
+    def usage(self) -> Usage:
+        """What the program costs."""
+        return Usage(self._process.pid)
 
 
 def row_of(screen: pyte.Screen, y: int) -> str:
