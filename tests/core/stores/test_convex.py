@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 from cody_core.errors import (
+    InvalidRequest,
     SettingsError,
     StoreCorrupt,
-    StoreError,
     StoreOutdated,
     StoreOverQuota,
     StoreRefused,
@@ -176,10 +176,18 @@ async def test_a_function_that_fails_and_does_not_say_why_is_named(
 async def test_what_a_function_refuses_is_told_by_its_code(store: ConvexStore) -> None:
     thread = await stored(store)
     many = tuple(f"t{at}" for at in range(1001))
-    with pytest.raises(StoreError, match="too_many_tags") as caught:
+    with pytest.raises(InvalidRequest, match="1,000 tags"):
         await store.update_thread(thread.id, ThreadChanges(tags=many), now=1)
-    assert not isinstance(caught.value, StoreUnavailable)
     assert await store.get_thread(thread.id) == thread
+
+
+async def test_a_thread_that_is_too_large_for_a_document_is_refused(store: ConvexStore) -> None:
+    thread = await stored(store, "x" * 250_000)
+    assert await store.get_thread(thread.id) == thread
+    with pytest.raises(InvalidRequest, match="262,144 bytes"):
+        await store.update_thread(thread.id, ThreadChanges(summary="ä" * 140_000), now=1)
+    with pytest.raises(InvalidRequest, match="262,144 bytes"):
+        await store.create_thread(a_thread("x" * 263_000))
 
 
 async def test_what_is_no_convex_is_said_to_be_none() -> None:
