@@ -34,6 +34,7 @@ from cody_tui.widgets.approval import Approval
 from cody_tui.widgets.mentions import without_attachments
 from cody_tui.widgets.prompt import Prompt
 from cody_tui.widgets.status import State, Status
+from cody_tui.widgets.still import Still
 from cody_tui.widgets.transcript import Transcript
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ ACTIONS: Final[tuple[Action, ...]] = tuple(
 )
 
 
-class ChatScreen(Screen[None]):
+class ChatScreen(Still, Screen[None]):
     """One thread at a time: shown, continued, stopped, begun anew."""
 
     AUTO_FOCUS = "Prompt"
@@ -400,10 +401,12 @@ class ChatScreen(Screen[None]):
             self._prompt.focus()
 
     def _take(self, response: Response) -> None:
+        before = self._runs.get(response.id)
         self._runs[response.id] = response
         self._latest = response
-        self._status.usage = response.usage or self._status.usage
-        self.choices_changed()
+        if before is None or response.is_terminal or response.usage != before.usage:
+            self._status.usage = response.usage or self._status.usage
+            self.choices_changed()
 
     def _tick(self) -> None:
         self._transcript.tick()

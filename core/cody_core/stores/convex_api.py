@@ -23,6 +23,7 @@ import orjson
 
 from cody_core import __version__
 from cody_core.errors import (
+    InvalidRequest,
     SettingsError,
     StoreError,
     StoreOutdated,
@@ -48,6 +49,8 @@ AT_ONCE: Final = 8
 
 _TRANSIENT: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _BUSY: Final = "busy"
+_REFUSALS: Final = {"too_many_tags": "a thread has 1,000 tags at most"}
+"""What functions refuse, by the codes of ``core/convex/functions/failures.ts``."""
 _NAME: Final = re.compile(r"[\w.:-]+")
 """A name or an address of a machine."""
 _DEPLOY: Final = "bring them up to date with 'cody convex deploy'"
@@ -115,6 +118,7 @@ class ConvexApi:
             StoreOverQuota: the deployment is stopped.
             StoreUnavailable: it cannot be reached, or does not answer in time.
             StoreError: the arguments cannot be sent.
+            InvalidRequest: they are refused.
         """
         if self._http.is_closed:
             msg = f"the store at {self.url!r} is closed"
@@ -209,11 +213,13 @@ class ConvexApi:
         """Raise what a failed function comes to; what it says of it may have been left out.
 
         Raises:
-            StoreError: always.
+            InvalidRequest: what was to be stored is refused.
+            StoreUnavailable: anything else, always.
         """
         if failure.code is not None:
-            msg = f"the Convex deployment {self.url!r} refused {path!r}: {failure.code}"
-            raise StoreError(msg) from failure
+            what = _REFUSALS.get(failure.code, failure.code)
+            msg = f"the Convex deployment {self.url!r} does not store this: {what}"
+            raise InvalidRequest(msg) from failure
         self._is_checked = False
         await self._check_version()
         logger.error("%s failed: %s", path, failure.text)

@@ -142,7 +142,8 @@ class Persister:
                 del self._runs[run_id]
             if (left := saver.unsaved_write()) is not None:
                 self._leave(left)
-            self._tell()
+            if left is not None or saver.failures:
+                self._tell()
 
     def _leave(self, write: RunWrite) -> None:
         try:
@@ -234,10 +235,14 @@ class _Saver:
                 logger.error("saving is given up, the outbox will keep the answer: %s", error)
                 return
             else:
-                self.failures = 0
-                self._tell()
+                self._succeeded()
         if self._kept is not None:
             await asyncio.to_thread(self._outbox.drop, self._kept)
+
+    def _succeeded(self) -> None:
+        if self.failures:
+            self.failures = 0
+            self._tell()
 
     async def _pause(self) -> None:
         longest = min(FIRST_PAUSE * 2 ** min(self.failures, 10), LONGEST_PAUSE)

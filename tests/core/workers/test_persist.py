@@ -161,8 +161,9 @@ async def test_a_run_with_an_error_in_its_stream_is_stored_open_until_it_ends(
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(persister(log, store, outbox).run(RUN))
         await add(log, started(), delta("of an item that is not open"), *message("a"))
-        while (found := await store.get_run(RUN)) is None:
-            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            while (found := await store.get_run(RUN)) is None:
+                await asyncio.sleep(0.001)
         assert found.error is not None
         assert (found.status, found.error.code) == ("in_progress", SEQUENCE_ERROR)
         assert [run.run_id for run in await store.open_runs()] == [RUN]
