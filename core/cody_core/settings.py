@@ -29,6 +29,7 @@ from pydantic_settings.exceptions import SettingsError as SourceError
 from cody_core.errors import SettingsError
 from cody_core.glance import config_path, default_home
 from cody_core.kept import KEYS_FILE, MODEL_FILE, kept_keys, kept_model
+from cody_core.provider_files import provider_files
 from cody_core.sources import (
     FIRST_RUN,
     Origin,
@@ -43,7 +44,7 @@ from cody_core.sources import (
     variable,
 )
 
-ProviderKind = Literal["openai", "openai_chat", "anthropic", "demo"]
+ProviderKind = Literal["openai", "openai_chat", "anthropic", "demo", "file"]
 PolicyName = Literal["ask", "auto-edit", "full-auto", "read-only"]
 EffortName = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 ToolModeName = Literal["calls", "script", "both"]
@@ -58,7 +59,7 @@ class ProviderSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     kind: ProviderKind = "openai_chat"
-    """The adapter that speaks its protocol."""
+    """The adapter that speaks its protocol; ``file`` for a file of its name in ``providers/``."""
     base_url: str | None = None
     """Where its API begins; without it, the address its SDK knows."""
     api_key: SecretStr | None = None
@@ -320,6 +321,7 @@ def traced_settings(**flags: Any) -> tuple[Settings, Mapping[SettingPath, Origin
         msg = f"settings cannot be read from {str(config_path())!r} or the environment: {error}"
         raise SettingsError(msg) from error
     found = origins(sources)
+    settings = settings.model_copy(update={"providers": _with_files(settings)})
     settings = settings.model_copy(update={"providers": _with_keys(settings, found)})
     return _with_kept(settings, found), found
 
@@ -339,6 +341,16 @@ def _with_kept(settings: Settings, found: dict[SettingPath, Origin]) -> Settings
         return settings
     found[("model",)] = Origin(FIRST_RUN, MODEL_FILE)
     return settings.model_copy(update={"model": model})
+
+
+def _with_files(settings: Settings) -> dict[str, ProviderSettings]:
+    """Add the providers that are files, unless it is said that one of that name is another."""
+    providers = dict(settings.providers)
+    for name in provider_files():
+        said = providers.get(name, ProviderSettings())
+        if "kind" not in said.model_fields_set:
+            providers[name] = said.model_copy(update={"kind": "file"})
+    return providers
 
 
 def _with_keys(settings: Settings, found: dict[SettingPath, Origin]) -> dict[str, ProviderSettings]:

@@ -179,7 +179,8 @@ def _usable(settings: Settings, provider_id: str) -> bool:
     provider = settings.provider(provider_id)
     if provider is None:
         return False
-    return provider.kind == "demo" or provider.api_key is not None or bool(provider.models)
+    needs_nothing = provider.kind in ("demo", "file")
+    return needs_nothing or provider.api_key is not None or bool(provider.models)
 
 
 def _first_with_key(settings: Settings) -> str:

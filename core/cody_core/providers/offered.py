@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from cody_core.errors import ProviderError, SettingsError
 from cody_core.providers.catalog import askable, known_models
 from cody_core.providers.pool import ProviderPool
 from cody_core.schema.models import ModelList
@@ -39,6 +38,6 @@ async def _offered(providers: ProviderPool, provider_id: str) -> Sequence[str] |
         provider = await providers.get(provider_id)
         async with asyncio.timeout(ASKING_SECONDS):
             return await provider.models()
-    except (ProviderError, SettingsError, TimeoutError) as error:
+    except Exception as error:  # noqa: BLE001 - it may be a file of the user's, and do anything
         logger.info("provider %r did not list its models: %s", provider_id, error)
         return None

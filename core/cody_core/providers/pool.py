@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from types import MappingProxyType
 
-from cody_core.errors import UnknownProvider
+from cody_core import provider_files
+from cody_core.errors import CodyError, UnknownProvider
 from cody_core.providers import Provider
 from cody_core.settings import ProviderKind, ProviderSettings, Settings
 
@@ -21,7 +22,7 @@ ADAPTERS: Mapping[ProviderKind, str] = MappingProxyType(
         "demo": "cody_core.providers.demo",
     }
 )
-"""The module of each adapter; it has ``create(settings, *, name) -> Provider``."""
+"""The module of each adapter that is ours; it has ``create(settings, *, name) -> Provider``."""
 
 
 class ProviderPool:
@@ -42,6 +43,7 @@ class ProviderPool:
 
         Raises:
             UnknownProvider: no such provider is configured.
+            SettingsError: it is a file of the user's, and that does not work.
         """
         async with self._lock:
             if found := self._providers.get(provider_id):
@@ -56,6 +58,8 @@ class ProviderPool:
             return provider
 
     def _make(self, settings: ProviderSettings, provider_id: str) -> Provider:
+        if settings.kind == "file":
+            return _of_file(settings, provider_id)
         module = importlib.import_module(ADAPTERS[settings.kind])
         options = {"delay": self._settings.demo_delay} if settings.kind == "demo" else {}
         provider: Provider = module.create(settings, name=provider_id, **options)
@@ -66,3 +70,14 @@ class ProviderPool:
         async with AsyncExitStack() as stack:
             for provider in self._providers.values():
                 stack.push_async_callback(provider.aclose)
+
+
+def _of_file(settings: ProviderSettings, provider_id: str) -> Provider:
+    module = provider_files.load(provider_id)
+    try:
+        provider: Provider = module.create(settings, name=provider_id)
+    except CodyError:
+        raise
+    except Exception as error:
+        raise provider_files.broken(provider_id, str(module.__file__), error) from error
+    return provider
