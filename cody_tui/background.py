@@ -1,54 +1,30 @@
 """Whether the terminal is dark or light: asked of it before the first paint.
 
-The question for the colour (OSC 11) is followed by one that every terminal answers (DA1): when the
-second answer is there and the first is not, there will be none. What somebody typed meanwhile
-arrives between the answers and is handed on.
+The question is for the colour (OSC 11). What somebody typed meanwhile arrives between the answers
+and is handed on.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import time
 from collections.abc import Mapping
 from typing import Final
 
+from cody_tui import inquiry
 from cody_tui.themes import Ground
 
 SECONDS: Final = 0.15
 """How long a terminal may take to answer; over a slow line it is the fallback that counts."""
-_QUESTION: Final = b"\x1b]11;?\x1b\\\x1b[c"
+_QUESTION: Final = b"\x1b]11;?\x1b\\"
 _COLOUR: Final = re.compile(
     rb"\x1b\]11;rgba?:([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})[^\x07\x1b]*"
     rb"(?:\x07|\x1b\\)"
 )
-_ATTRIBUTES: Final = re.compile(rb"\x1b\[\?[0-9;]*c")
 
 
 def ask(seconds: float = SECONDS) -> tuple[Ground | None, str]:
     """Ask the terminal; return what it is, if it says so, and what was typed meanwhile."""
-    try:
-        import termios
-        import tty
-    except ImportError:  # Windows
-        return None, ""
-    try:
-        # Not the standard streams: they may lead elsewhere while the app runs.
-        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
-    except OSError:
-        return None, ""
-    try:
-        before = termios.tcgetattr(terminal)
-        tty.setcbreak(terminal, termios.TCSANOW)
-        try:
-            os.write(terminal, _QUESTION)
-            answer = _read(terminal, seconds)
-        finally:
-            termios.tcsetattr(terminal, termios.TCSANOW, before)
-    except (OSError, termios.error):
-        return None, ""
-    finally:
-        os.close(terminal)
+    answer = inquiry.ask(_QUESTION, seconds)
     return ground_of(answer), typed(answer)
 
 
@@ -62,7 +38,7 @@ def ground_of(answer: bytes) -> Ground | None:
 
 def typed(answer: bytes) -> str:
     """Return the characters around the answers; keys that are no characters are lost."""
-    rest = _ATTRIBUTES.sub(b"", _COLOUR.sub(b"", answer)).partition(b"\x1b")[0]
+    rest = inquiry.ATTRIBUTES.sub(b"", _COLOUR.sub(b"", answer)).partition(b"\x1b")[0]
     return "".join(c for c in rest.decode(errors="ignore") if c.isprintable() or c == "\n")
 
 
@@ -72,14 +48,3 @@ def by_variable(variables: Mapping[str, str]) -> Ground | None:
     if not last.isdigit():
         return None
     return "light" if int(last) in (7, *range(9, 16)) else "dark"
-
-
-def _read(terminal: int, seconds: float) -> bytes:
-    import select
-
-    answer, end = b"", time.monotonic() + seconds
-    while _ATTRIBUTES.search(answer) is None and (left := end - time.monotonic()) > 0:
-        ready, _, _ = select.select([terminal], [], [], left)
-        if ready:
-            answer += os.read(terminal, 4096)
-    return answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +11,7 @@ import typer
 from cody_tui.commands.invocation import complain, settings_with
 
 if TYPE_CHECKING:
+    from cody_core.checkup import Finding
     from cody_core.settings import Settings
 
 app = typer.Typer(
@@ -27,10 +28,12 @@ def status() -> None:
     import asyncio
 
     settings = settings_with()
-    said = asyncio.run(_status(settings))
-    typer.echo(f"deployment  {settings.convex_url}")
-    typer.echo("\n".join(said.lines))
-    if not said.is_usable:
+    found = asyncio.run(_status(settings))
+    typer.echo(f"{'deployment':<18}{settings.convex_url}")
+    for finding in found:
+        remedy = f": {finding.remedy}" if finding.remedy else ""
+        typer.echo(f"{finding.subject:<18}{finding.text}{remedy}")
+    if any(finding.state == "problem" for finding in found):
         raise typer.Exit(1)
 
 
@@ -59,17 +62,6 @@ def deploy(
     status()
 
 
-class _Said:
-    """What there is to say of a deployment."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.is_usable = False
-
-    def add(self, what: str, text: str) -> None:
-        self.lines.append(f"{what:<12}{text}")
-
-
 async def _version(settings: Settings) -> int | None:
     from cody_core.resources import open_convex
 
@@ -77,32 +69,14 @@ async def _version(settings: Settings) -> int | None:
         return await store.version()
 
 
-async def _status(settings: Settings) -> _Said:
+async def _status(settings: Settings) -> Sequence[Finding]:
+    from cody_core.checkup import Finding
+    from cody_core.checkup.home import outbox
+    from cody_core.checkup.servers import convex_deployment
     from cody_core.errors import StoreError
-    from cody_core.resources import open_convex
-    from cody_core.stores.convex_api import FUNCTIONS_VERSION
-    from cody_core.workers.outbox import Outbox
 
-    said = _Said()
-    async with open_convex(settings) as store:
-        began = time.monotonic()
-        try:
-            found = await store.version()
-        except StoreError as error:
-            said.add("problem", error.message)
-        else:
-            said.add("answers in", f"{(time.monotonic() - began) * 1000:.0f} ms")
-            said.add("key", "accepted")
-            said.is_usable = found == FUNCTIONS_VERSION
-            said.add("functions", _functions(found, FUNCTIONS_VERSION))
-    if waiting := len(Outbox(settings.home / "outbox").kept):
-        runs = "1 run waits" if waiting == 1 else f"{waiting} runs wait"
-        said.add("outbox", f"{runs} to be stored")
-    return said
-
-
-def _functions(found: int | None, needed: int) -> str:
-    if found == needed:
-        return f"version {found}, up to date"
-    what = "not deployed" if found is None else f"version {found}, this cody needs {needed}"
-    return f"{what}: run cody convex deploy"
+    try:
+        found = await convex_deployment(settings)
+    except StoreError as error:  # whose message says what to do
+        found = [Finding("convex", "problem", error.message)]
+    return [*found, *await outbox(settings)]

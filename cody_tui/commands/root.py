@@ -10,6 +10,7 @@ from cody_core import __version__
 from cody_tui.commands import approvals, convex, interactive, threads
 from cody_tui.commands.chat import chat
 from cody_tui.commands.config import config
+from cody_tui.commands.doctor import doctor
 from cody_tui.commands.logs import logs
 from cody_tui.commands.opening import CommandsOrThread
 from cody_tui.commands.options import (
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.command()(chat)
 app.command()(serve)
 app.command()(worker)
+app.command()(doctor)
 app.command()(config)
 app.command()(logs)
 app.add_typer(threads.app)

@@ -195,7 +195,7 @@ class _Line:
             connection.close()
 
     def _connect(self) -> sqlite3.Connection:
-        with _translated(self._path):
+        with translated(self._path):
             connection = sqlite3.connect(
                 self._path, timeout=self._busy_timeout, isolation_level=None
             )
@@ -221,7 +221,7 @@ class _Line:
         """Do them all in one transaction, or each in its own if one of them cannot be done."""
         wanted = [job for job in jobs if not job.answer.cancelled()]
         try:
-            with _translated(self._path):
+            with translated(self._path):
                 transaction.rows(self._begin)
         except Exception as error:  # noqa: BLE001 - raised to whoever wants something done
             return [(job.answer, None, error) for job in wanted]
@@ -241,7 +241,7 @@ class _Line:
     @contextmanager
     def _committed(self, transaction: Transaction) -> Iterator[None]:
         """End the transaction that has begun."""
-        with _translated(self._path):
+        with translated(self._path):
             try:
                 yield
                 transaction.connection.commit()
@@ -280,7 +280,7 @@ def _make_private(path: Path) -> None:
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def translated(path: Path) -> Iterator[None]:
     """Raise SQLite's errors as ours; a misuse of its interface is a bug and stays what it is."""
     try:
         yield

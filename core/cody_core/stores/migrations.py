@@ -100,7 +100,7 @@ async def migrate(database: Database, migrations: Migrations = MIGRATIONS) -> No
         StoreCorrupt: a newer version of the program has changed it, or it is damaged.
     """
     # Most starts find nothing to do and must not wait for another process's write lock.
-    applied = await database.read(lambda db: _applied(db, migrations))
+    applied = await database.read(lambda db: version_of(db, migrations))
     while applied < len(migrations):
         applied = await database.write(lambda db: _apply_next(db, migrations))
 
@@ -110,7 +110,7 @@ def _apply_next(db: Transaction, migrations: Migrations) -> int:
         "CREATE TABLE IF NOT EXISTS migrations"
         " (number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL)"
     )
-    applied = _applied(db, migrations)
+    applied = version_of(db, migrations)
     if applied == len(migrations):
         return applied
     name, migration = migrations[applied]
@@ -122,7 +122,7 @@ def _apply_next(db: Transaction, migrations: Migrations) -> int:
     return applied + 1
 
 
-def _applied(db: Transaction, migrations: Migrations) -> int:
+def version_of(db: Transaction, migrations: Migrations) -> int:
     """Return how many migrations the database has seen."""
     if not db.rows("SELECT 1 FROM sqlite_schema WHERE name = 'migrations'"):
         return 0
