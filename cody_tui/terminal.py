@@ -24,6 +24,7 @@ from textual.worker import WorkerFailed
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from textual.driver import Driver
 
     from cody_tui.quiet import Quiet
 
@@ -42,6 +43,23 @@ class TerminalApp(App[None]):
     is_hung_up = False
     """Whether the terminal is gone."""
     _is_suspended = False
+
+    def get_driver_class(self) -> type[Driver]:
+        """Return what reads and writes the terminal: our own where there is a Unix one."""
+        usual = super().get_driver_class()
+        if usual.__name__ != "LinuxDriver":
+            return usual
+        from cody_tui.driver import TerminalDriver
+
+        return TerminalDriver
+
+    def watch_app_focus(self, has_focus: bool) -> None:
+        """Let the keys go somewhere: what was opened while nobody looked took no focus."""
+        if has_focus and self.screen.focused is None and (wanted := self.screen.AUTO_FOCUS):
+            for widget in self.screen.query(wanted):
+                if widget.focusable:
+                    widget.focus(scroll_visible=False)
+                    break
 
     async def leave_by(self, number: int) -> None:
         """End in order because of a signal."""

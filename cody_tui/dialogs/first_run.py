@@ -10,16 +10,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from cody_core.errors import CodyError
-from textual import events, on, work
+from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from cody_tui.keys import listed, named
 from cody_tui.text import one_line
+from cody_tui.widgets.one_line import OneLine
 
 if TYPE_CHECKING:
     from cody_core.local_servers import LocalServer
@@ -98,18 +100,15 @@ def problem_with(key: str, vendor: Vendor) -> str | None:
     return None
 
 
-class KeyInput(Input):
+class KeyInput(OneLine):
     """A key, which is never shown, and never copied either."""
 
     def __init__(self) -> None:
-        super().__init__(password=True, compact=True, select_on_focus=False)
-        self.cursor_blink = False
+        super().__init__(password=True)
 
-    def _on_paste(self, event: events.Paste) -> None:
-        # The field's own way keeps the first line only, and half a key would be sent.
-        self.insert_text_at_cursor(event.text.strip().replace("\r", "\n").replace("\n", " "))
-        event.stop()
-        event.prevent_default()
+    def pasted(self, text: str) -> str:
+        """Return all of it, whatever it is: half a key would be sent otherwise."""
+        return text.strip().replace("\r", "\n").replace("\n", " ")
 
     def action_copy(self) -> None:
         """Copy nothing."""
@@ -117,6 +116,12 @@ class KeyInput(Input):
     def action_cut(self) -> None:
         """Remove what is selected without copying it."""
         self.delete_selection()
+
+
+class Choice(OptionList, inherit_bindings=False):
+    """What there is to choose from."""
+
+    BINDINGS: ClassVar[list[BindingType]] = named(OptionList.BINDINGS, "first_run")
 
 
 class FirstRunScreen(Screen[bool]):
@@ -140,16 +145,16 @@ class FirstRunScreen(Screen[bool]):
         KeyInput { margin: 1 0; background: $surface; }
     }
     """
-    AUTO_FOCUS = "OptionList"
+    AUTO_FOCUS = "Choice"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "Back", id="first_run.back", tooltip="Back, or the demo for now"),
+        listed("escape", "back", "first_run.back", "Go back, or take the demo for now"),
     ]
 
     def __init__(self, first_run: FirstRun) -> None:
         super().__init__()
         self._first_run = first_run
         self._vendor: Vendor | None = None
-        self._options = OptionList(*_usual_options(), compact=True, markup=False)
+        self._options = Choice(*_usual_options(), compact=True, markup=False)
         self._servers = Static(_LOOKING, classes="first-run--muted", markup=False)
         self._input = KeyInput()
         self._asked = Static("", classes="first-run--text", markup=False)

@@ -10,20 +10,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from cody_tui.keys import listed
 from cody_tui.matching import best
 from cody_tui.signs import signs
-from cody_tui.text import one_line, printable
+from cody_tui.text import one_line
+from cody_tui.widgets.one_line import OneLine
 
 NAME_WIDTH = 42
+DETAIL_WIDTH = 14
 AROUND = 5
 """Rows of a dialog that are not the list."""
 
@@ -37,25 +41,19 @@ class Entry:
     detail: str = ""
     group: str = ""
     is_current: bool = False
+    more: str = ""
+    """What stands in a column of its own behind the detail."""
 
     @property
     def searched(self) -> str:
         """What a query is compared with."""
-        return f"{self.value} {self.name} {self.group} {self.detail}"
-
-
-class _Search(Input):
-    def on_paste(self, event: events.Paste) -> None:
-        """Insert what was pasted as text, on one line."""
-        event.stop()
-        event.prevent_default()
-        self.insert_text_at_cursor(" ".join(printable(event.text).split()))
+        return f"{self.value} {self.name} {self.group} {self.detail} {self.more}"
 
 
 class Picker(ModalScreen[str | None]):
     """Returns the value that was chosen, or ``None``."""
 
-    AUTO_FOCUS = "_Search"
+    AUTO_FOCUS = "OneLine"
     DEFAULT_CSS = """
     Picker {
         align: center middle;
@@ -66,8 +64,8 @@ class Picker(ModalScreen[str | None]):
             padding: 0 1; border: round $border; background: $background;
         }
         & .picker--title { color: $primary; text-style: bold; height: 1; }
-        & _Search { border: none; height: 1; padding: 0; background: $background; }
-        & _Search:focus { border: none; }
+        & OneLine { border: none; height: 1; padding: 0; background: $background; }
+        & OneLine:focus { border: none; }
         & OptionList {
             height: auto; border: none; padding: 0; background: $background;
             text-wrap: nowrap; text-overflow: ellipsis;
@@ -86,21 +84,20 @@ class Picker(ModalScreen[str | None]):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "Cancel", show=False, priority=True),
-        Binding("up", "move('cursor_up')", "Up", show=False, priority=True),
-        Binding("down", "move('cursor_down')", "Down", show=False, priority=True),
-        Binding("pageup", "move('page_up')", "Page up", show=False, priority=True),
-        Binding("pagedown", "move('page_down')", "Page down", show=False, priority=True),
-        Binding("ctrl+home", "move('first')", "First", show=False, priority=True),
-        Binding("ctrl+end", "move('last')", "Last", show=False, priority=True),
+        listed("escape", "cancel", "list.leave", "Leave without choosing", priority=True),
+        listed("up", "move('cursor_up')", "list.up", "The entry above", priority=True),
+        listed("down", "move('cursor_down')", "list.down", "The entry below", priority=True),
+        listed("pageup", "move('page_up')", "list.page_up", "A page up", priority=True),
+        listed("pagedown", "move('page_down')", "list.page_down", "A page down", priority=True),
+        listed("ctrl+home", "move('first')", "list.first", "The first entry", priority=True),
+        listed("ctrl+end", "move('last')", "list.last", "The last entry", priority=True),
     ]
 
     def __init__(self, title: str, entries: Sequence[Entry], *, note: str = "") -> None:
         super().__init__()
         self._title = title
         self._entries = list(entries)
-        self._search = _Search(placeholder="Type to search", compact=True, select_on_focus=False)
-        self._search.cursor_blink = False
+        self._search = OneLine(placeholder="Type to search")
         self._list = OptionList(markup=False, compact=True)
         self._list.can_focus = False
         self._note = Static(Content(note), classes="picker--note")
@@ -158,11 +155,14 @@ class Picker(ModalScreen[str | None]):
 
     def _option(self, entry: Entry) -> Option:
         mark = signs(self.app).chosen if entry.is_current else signs(self.app).other
-        name = one_line(entry.name, 200)
-        gap = "  " if entry.detail else ""
-        line = f"{mark}{name:<{NAME_WIDTH if entry.detail else 0}}{gap}"
-        detail = one_line(entry.detail, 200)
-        return Option(Content.assemble(line, (detail, "dim")), id=entry.value)
+        name, detail = one_line(entry.name, 200), one_line(entry.detail, 200)
+        more = one_line(entry.more, 200)
+        line = Content(mark + name)
+        if detail or more:
+            line = line.pad_right(max(0, NAME_WIDTH - cell_len(name))) + Content("  ")
+        if more:
+            detail += " " * max(2, DETAIL_WIDTH - cell_len(detail)) + more
+        return Option(Content.assemble(line, (detail, "$foreground 65%")), id=entry.value)
 
     # What the user does
 

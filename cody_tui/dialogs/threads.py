@@ -8,9 +8,9 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 from cody_core.errors import CodyError
-from textual import events, on, work
+from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -18,8 +18,10 @@ from textual.widgets import Input, Static
 from textual.widgets.option_list import Option
 
 from cody_tui.dialogs.picking import Entry, Picker
+from cody_tui.keys import listed
 from cody_tui.matching import best
-from cody_tui.text import one_line, printable
+from cody_tui.text import one_line
+from cody_tui.widgets.one_line import OneLine
 from cody_tui.widgets.sidebar import day_name
 
 if TYPE_CHECKING:
@@ -126,18 +128,10 @@ def _details(thread: Thread) -> str:
     return "  ".join([day, *(f"#{tag}" for tag in thread.tags)])
 
 
-class _Line(Input):
-    def on_paste(self, event: events.Paste) -> None:
-        """Insert what was pasted as text, on one line."""
-        event.stop()
-        event.prevent_default()
-        self.insert_text_at_cursor(" ".join(printable(event.text).split()))
-
-
 class AskLine(ModalScreen[str | None]):
     """Asks for one line of text; returns it, or ``None`` if there is none."""
 
-    AUTO_FOCUS = "_Line"
+    AUTO_FOCUS = "OneLine"
     DEFAULT_CSS = """
     AskLine {
         align: center middle;
@@ -148,19 +142,18 @@ class AskLine(ModalScreen[str | None]):
             padding: 0 1; border: round $border; background: $background;
         }
         & .ask--title { color: $primary; text-style: bold; height: 1; }
-        & _Line { border: none; height: 1; padding: 0; background: $background; }
-        & _Line:focus { border: none; }
+        & OneLine { border: none; height: 1; padding: 0; background: $background; }
+        & OneLine:focus { border: none; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "Cancel", show=False, priority=True),
+        listed("escape", "cancel", "question.leave", "Leave it as it is", priority=True),
     ]
 
     def __init__(self, title: str, value: str) -> None:
         super().__init__()
         self._title = title
-        self._line = _Line(one_line(value, 200), compact=True, select_on_focus=False)
-        self._line.cursor_blink = False
+        self._line = OneLine(one_line(value, 200))
 
     def compose(self) -> ComposeResult:
         """Put the question above the line."""

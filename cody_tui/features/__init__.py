@@ -76,6 +76,10 @@ class Stage(Protocol):
         """The status line."""
         ...
 
+    async def do(self, action_id: str, argument: str = "") -> None:
+        """Do one of the actions."""
+        ...
+
     def open_thread(self, thread_id: str | None) -> None:
         """Show another thread, or begin one; a live answer goes on unseen."""
         ...

@@ -19,10 +19,16 @@ class Writing:
 
     ACTIONS: ClassVar[tuple[Action, ...]] = (
         Action("prompt.history", "Search what was sent before", GROUP, key="ctrl+r"),
-        Action("prompt.editor", "Write in your editor (Ctrl+X Ctrl+E)", GROUP, slash="editor"),
-        Action("prompt.unfold", "Unfold the pasted text at the cursor (Ctrl+X P)", GROUP),
+        Action(
+            "prompt.editor", "Write in your editor", GROUP,
+            key="ctrl+x ctrl+e,ctrl+x e", slash="editor",
+        ),
+        Action(
+            "prompt.unfold", "Unfold the pasted text at the cursor", GROUP,
+            key="ctrl+x p,ctrl+x ctrl+p",
+        ),
         Action("queue.drop", "Drop the prompts that wait", GROUP, slash="drop"),
-    )
+    )  # fmt: skip
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Literal
 from cody_core.errors import CodyError
 from textual import events, on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.screen import Screen
 from textual.worker import WorkerCancelled, WorkerFailed
 
@@ -65,13 +65,7 @@ class ChatScreen(Screen[None]):
     """One thread at a time: shown, continued, stopped, begun anew."""
 
     AUTO_FOCUS = "Prompt"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings(ACTIONS),
-        Binding("home", "start_unless_writing", "Show the beginning", id="chat.home",
-                show=False, priority=True),
-        Binding("end", "end_unless_writing", "Show the end", id="chat.end_key",
-                show=False, priority=True),
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(ACTIONS)]
 
     def __init__(
         self,
@@ -309,19 +303,6 @@ class ChatScreen(Screen[None]):
     @work(group="answers")
     async def _answer(self, answer: Approval.Answered) -> None:
         await self._conversation.answer(answer.approval_id, answer.decision, answer.reason)
-
-    def action_start_unless_writing(self) -> None:
-        """Show the first row."""
-        self._transcript.show_start()
-
-    def action_end_unless_writing(self) -> None:
-        """Show the last row and follow."""
-        self._transcript.show_end()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Leave Home and End to the prompt, or a reason, while there is something in it."""
-        writing = self._approval.is_writing or self._prompt.text
-        return not (action.endswith("_unless_writing") and writing)
 
     # What the conversation tells
 

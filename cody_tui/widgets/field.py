@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual import events
+from textual.binding import BindingType
 from textual.geometry import Offset, Region
 from textual.strip import Strip
 from textual.widgets import TextArea
 
+from cody_tui.keys import named
 from cody_tui.text import printable
 from cody_tui.widgets.pastes import MOST_UNFOLDED, Pastes
 from cody_tui.widgets.still import Still
 
 
-class Field(Still, TextArea):
+class Field(Still, TextArea, inherit_bindings=False):
     """Text in which long pastes are folded. ``text`` spells them out, ``shown_text`` does not."""
+
+    # Some keys of the text area's own have another meaning on the screen that it is part of.
+    BINDINGS: ClassVar[list[BindingType]] = named(
+        TextArea.BINDINGS,
+        "edit",
+        changes={
+            "redo": "alt+z,super+y",
+            "delete_to_end_of_line_or_delete_line": "alt+k",
+            "delete_to_start_of_line": "super+backspace",
+        },
+        without=("cursor_page_up", "cursor_page_down"),
+    )
 
     def __init__(self, placeholder: str) -> None:
         super().__init__(

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, ClassVar, Final, Literal, TypeAlias
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from textual import events, work
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from cody_tui.keys import listed
 from cody_tui.signs import signs
 from cody_tui.text import one_line
 
@@ -99,7 +100,7 @@ def merged(known: Sequence[Thread], newest: Sequence[Thread], *, is_all: bool) -
     return [*newest, *older]
 
 
-class Sidebar(ScrollView, can_focus=True):
+class Sidebar(ScrollView, can_focus=True, inherit_bindings=False):
     """Lists threads; asks for what is to be done with the one at the cursor."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -117,14 +118,18 @@ class Sidebar(ScrollView, can_focus=True):
     Sidebar:nocolor .sidebar--cursor { text-style: reverse; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "move(-1)", "Up", id="sidebar.up", show=False),
-        Binding("down", "move(1)", "Down", id="sidebar.down", show=False),
-        Binding("enter", "choose", "Open", id="sidebar.open", show=False),
-        Binding("delete,d", "ask('delete')", "Delete", id="sidebar.delete", show=False),
-        Binding("r", "ask('rename')", "Rename", id="sidebar.rename", show=False),
-        Binding("u", "ask('undo')", "Undo", id="sidebar.undo", show=False),
-        Binding("escape", "ask('leave')", "Back", id="sidebar.leave", show=False),
-    ]  # fmt: skip
+        listed("up", "move(-1)", "sidebar.up", "The thread above"),
+        listed("down", "move(1)", "sidebar.down", "The thread below"),
+        listed("pageup", "move_page(-1)", "sidebar.page_up", "A screen up"),
+        listed("pagedown", "move_page(1)", "sidebar.page_down", "A screen down"),
+        listed("home", "show_thread('first')", "sidebar.first", "The newest thread"),
+        listed("end", "show_thread('last')", "sidebar.last", "The oldest thread that is listed"),
+        listed("enter", "choose", "sidebar.open", "Open the thread"),
+        listed("delete,d", "ask('delete')", "sidebar.delete", "Delete the thread"),
+        listed("r", "ask('rename')", "sidebar.rename", "Rename the thread"),
+        listed("u", "ask('undo')", "sidebar.undo", "Take the deletion back"),
+        listed("escape", "ask('leave')", "sidebar.leave", "Go back to the prompt"),
+    ]
 
     def __init__(self, load: Load, look: Callable[[], Outlook], ask: Ask) -> None:
         super().__init__()
@@ -249,6 +254,18 @@ class Sidebar(ScrollView, can_focus=True):
             if (thread := self._rows[at].thread) is not None:
                 self._cursor = thread.id
                 break
+        self._follow_cursor()
+
+    def action_move_page(self, pages: int) -> None:
+        """Move the cursor by a screen."""
+        at = self._place() or 0
+        target = at + pages * max(1, self.size.height - 1)
+        self._cursor = self._nearest(min(max(0, target), len(self._rows)))
+        self._follow_cursor()
+
+    def action_show_thread(self, which: Literal["first", "last"]) -> None:
+        """Move the cursor to the first or the last thread."""
+        self._cursor = self._nearest(0 if which == "first" else len(self._rows))
         self._follow_cursor()
 
     def _follow_cursor(self) -> None:

@@ -36,18 +36,11 @@ _WORDS: Final[dict[State, str]] = {
     "stopping": "stopping…",
     "offline": "not connected",
 }
-_SEND: Final = (("", "enter", "send"), ("app.palette", "ctrl+p", "commands"))
-_HELP: Final = ("help.show", "f1", "help")
-_STOP: Final = ("chat.abort", "escape", "stop")
-_CONSENT: Final = (
-    ("approval.approve", "y", "yes"),
-    ("approval.deny", "n", "no"),
-    _STOP,
-    ("approval.session", "s", "session"),
-    ("approval.always", "a", "always"),
-    ("approval.reason", "d", "why not"),
-)
-_GO: Final = (("approval.go", "tab", "answer"), _STOP)
+_SEND: Final = ("prompt.send", "send")
+_COMMANDS: Final = ("app.palette", "commands")
+_HELP: Final = ("help.show", "help")
+_STOP: Final = ("chat.abort", "stop")
+_QUIT: Final = ("app.quit", "quit")
 _GAP: Final = 3
 _MODEL_LENGTH: Final = 32
 
@@ -120,24 +113,27 @@ class Status(Still, Widget):
 
     def _keys(self) -> list[_Part]:
         bound = dict(self.bound)
-        hints = [hint for hint in self._wanted(bound) if not hint[0] or hint[0] in bound]
+        hints = [hint for hint in self._wanted() if hint[0] in bound]
+        spoken = not signs(self.app).draws
         # The first key outlives most facts, the others go early.
-        ranks = (80, 50, 35, 30, 25, 22)
+        ranks = (80, 50, 35)
         return [
-            _Part(f"{keys.short(bound.get(action, key))} {word}", rank, is_key=True)
-            for (action, key, word), rank in zip(hints, ranks, strict=False)
+            _Part(f"{keys.short(bound[action], spoken=spoken)} {word}", rank, is_key=True)
+            for (action, word), rank in zip(hints, ranks, strict=False)
         ]
 
-    def _wanted(self, bound: dict[str, str]) -> Sequence[tuple[str, str, str]]:
-        if self.state == "asking":
-            return _CONSENT if "approval.approve" in bound else _GO
-        if self.state in ("thinking", "answering"):
-            return (_STOP, *_SEND[1:], _HELP)
-        if self.state == "stopping":
-            return (("app.quit", "ctrl+q", "quit"),)
-        if self.state == "offline":
-            return (("app.quit", "ctrl+q", "quit"), *_SEND[1:], _HELP)
-        return (*_SEND, _HELP)
+    def _wanted(self) -> Sequence[tuple[str, str]]:
+        match self.state:
+            case "asking":  # the panel that asks names its own
+                return (_COMMANDS, _HELP)
+            case "thinking" | "answering":
+                return (_STOP, _COMMANDS, _HELP)
+            case "stopping":
+                return (_QUIT,)
+            case "offline":
+                return (_QUIT, _COMMANDS, _HELP)
+            case "starting" | "ready":
+                return (_SEND, _COMMANDS, _HELP)
 
 
 def _tokens(usage: Usage | None) -> str:
