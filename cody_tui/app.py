@@ -25,12 +25,13 @@ from textual.worker import Worker, WorkerCancelled, WorkerFailed
 
 from cody_tui import collecting
 from cody_tui.beginning import Beginning
+from cody_tui.features.listing import ACTIONS
 from cody_tui.keys import Keymap, active, remap, spelled
 from cody_tui.leaving import Left
 from cody_tui.looks import first_theme, theme_for_terminal, theme_problem
-from cody_tui.messages import Choices, ThreadShown
+from cody_tui.messages import Called, Choices, ThreadShown
 from cody_tui.notify import Caller, Calls
-from cody_tui.screens.chat import ACTIONS, ChatScreen
+from cody_tui.screens.chat import ChatScreen
 from cody_tui.terminal import TerminalApp
 from cody_tui.text import one_line
 from cody_tui.themes import THEMES
@@ -210,6 +211,11 @@ class CodyApp(TerminalApp):
         if self._caller is not None:
             self._caller.ring()
 
+    @on(Called)
+    def _tell(self, event: Called) -> None:
+        if self._caller is not None:
+            self._caller.tell(event.text, event.seconds)
+
     def on_app_focus(self) -> None:
         """The user looks."""
         self._has_focus = True
@@ -265,11 +271,11 @@ class CodyApp(TerminalApp):
 
     async def action_quit(self) -> None:
         """Leave the client in order, then the terminal; ask first if that stops an answer."""
-        if self._chat.is_live and time.monotonic() - self._warned > PATIENCE:
+        live = self._chat.is_live + len(self._chat.elsewhere.runs)
+        if live and time.monotonic() - self._warned > PATIENCE:
             self._warned = time.monotonic()
             self.notify(
-                f"The answer is not complete. {self._quit_key} again stops it and quits; "
-                "what came is kept.",
+                f"{_incomplete(live)}. {self._quit_key} again stops and quits; what came is kept.",
                 severity="warning", timeout=PATIENCE, markup=False,
             )  # fmt: skip
             return
@@ -317,6 +323,10 @@ def look_of(settings: Settings | None) -> Glance:
         return Glance(None)
     ui = settings.ui
     return Glance(settings.home, ui.theme, ui.reduced_motion, ui.screen_reader)
+
+
+def _incomplete(answers: int) -> str:
+    return "The answer is not complete" if answers == 1 else f"{answers} answers are not complete"
 
 
 def _without_colour() -> bool | None:

@@ -130,7 +130,12 @@ class Caller:
 
     def ring(self) -> None:
         """Something waits for the user."""
-        self._call("It waits for you")
+        self._call(f"It waits for you · {self._title}")
+
+    def tell(self, text: str, seconds: float | None) -> None:
+        """Say something that is not about what is on the screen, if it took long or cannot wait."""
+        if seconds is None or seconds >= self._long_run:
+            self._call(text)
 
     def state_changed(self, state: str, outcome: str | None) -> None:
         """See whether something happened that the user waits for.
@@ -155,11 +160,11 @@ class Caller:
         ending = _ENDINGS.get(outcome or "")
         self._set_mark(ending[0] if ending and not self._has_focus else "")
         if ending is not None:
-            self._call(ending[1])
+            self._call(f"{ending[1]} · {self._title}")
 
     def _call(self, what: str) -> None:
         if not self._has_focus:
-            self._write(self._calls.call(f"{what} · {self._title}"))
+            self._write(self._calls.call(what))
 
     def _set_mark(self, mark: str) -> None:
         if mark != self._mark:
@@ -171,7 +176,7 @@ class Caller:
 
 
 QUESTION: Final = "?"
-_LIVE: Final = frozenset({"thinking", "answering", "stopping"})
+_LIVE: Final = frozenset({"sending", "thinking", "answering", "stopping"})
 _ENDINGS: Final = {
     "complete": ("✓", "The answer is complete"),
     "error": ("✗", "The answer failed"),

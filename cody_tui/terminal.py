@@ -58,7 +58,7 @@ class TerminalApp(App[None]):
         if has_focus and self.screen.focused is None and (wanted := self.screen.AUTO_FOCUS):
             for widget in self.screen.query(wanted):
                 if widget.focusable:
-                    widget.focus(scroll_visible=False)
+                    self.screen.set_focus(widget, scroll_visible=False)  # the key is on its way
                     break
 
     async def leave_by(self, number: int) -> None:

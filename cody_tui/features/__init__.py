@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from textual.app import App
     from textual.widget import AwaitMount, Widget
 
+    from cody_tui.elsewhere import Elsewhere
     from cody_tui.messages import Choices
     from cody_tui.widgets.prompt import Prompt
     from cody_tui.widgets.status import Status
@@ -59,6 +60,11 @@ class Stage(Protocol):
     @property
     def is_live(self) -> bool:
         """Whether an answer is on its way."""
+        ...
+
+    @property
+    def elsewhere(self) -> Elsewhere:
+        """What goes on in threads that are not on the screen."""
         ...
 
     @property

@@ -100,7 +100,8 @@ class Threads:
         from cody_tui.widgets.sidebar import Outlook
 
         stage = self._stage
-        return Outlook(stage.thread_id, stage.is_live, frozenset(self._doomed))
+        waiting = frozenset(stage.elsewhere.waiting)
+        return Outlook(stage.thread_id, stage.status.state, frozenset(self._doomed), waiting)
 
     def _asked(self, what: Request, thread: Thread | None) -> None:
         match what:
@@ -228,6 +229,7 @@ class Threads:
         )
         if thread_id == self._stage.thread_id:
             self._stage.open_thread(None)
+        self._stage.elsewhere.forget(thread_id)
         self._changed()
         key = "u or /undo" if self._sidebar is not None and self._sidebar.has_focus else "/undo"
         note = f"Deleted {one_line(title, 40)} · {key} takes it back"

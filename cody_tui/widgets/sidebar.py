@@ -39,6 +39,11 @@ Load: TypeAlias = "Callable[[str | None], Awaitable[ThreadPage | None]]"
 Request: TypeAlias = Literal["open", "delete", "rename", "undo", "leave"]
 Ask: TypeAlias = "Callable[[Request, Thread | None], None]"
 """Does something with a thread, takes back what was done last, or leaves the sidebar."""
+_LIVE: Final[dict[str, ThreadState]] = {
+    "asking": "asking",
+    **dict.fromkeys(("sending", "thinking", "answering", "stopping"), "running"),
+}
+"""How the open thread stands, by what the status line says."""
 _WEEKDAYS: Final = (
     "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday",
 )  # fmt: skip
@@ -49,11 +54,19 @@ _MONTHS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What the screen shows: which thread, whether it is live, and which ones are not listed."""
+    """What is known without reading.
+
+    Attributes:
+        thread_id: The thread that is open.
+        state: How it goes there, as the status line says.
+        hidden: The threads that are not to be listed.
+        waiting: Those that wait for an answer.
+    """
 
     thread_id: str | None = None
-    is_live: bool = False
+    state: str = ""
     hidden: frozenset[str] = frozenset()
+    waiting: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,10 +344,19 @@ class Sidebar(ScrollView, can_focus=True, inherit_bindings=False):
             style += self.get_component_rich_style("sidebar--cursor")
         marks = signs(self.app)
         mark = (CURSOR if has_cursor else " ") + (marks.chosen if is_open else marks.other)
-        text = f"{mark}{self._sign(row.thread.state)}{row.text}"
+        text = f"{mark}{self._sign(self._state(row.thread))}{row.text}"
         if cell_len(text) >= width:
             text = set_cell_size(text, width - 2) + "…"
         return Strip([Segment(set_cell_size(text, width), style)], width)
+
+    def _state(self, thread: Thread) -> ThreadState | None:
+        """Return how a thread stands: what the screen knows of it is newer than what was read."""
+        if thread.id in self._outlook.waiting:
+            return "asking"
+        if thread.id != self._outlook.thread_id:
+            return thread.state
+        live = _LIVE.get(self._outlook.state)
+        return live or (thread.state if thread.state in ("failed", "stopped") else None)
 
     def _sign(self, state: ThreadState | None) -> str:
         marks = signs(self.app)

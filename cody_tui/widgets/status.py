@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from cody_core.schema.response import Usage
 
 State: TypeAlias = Literal[
-    "starting", "ready", "thinking", "answering", "asking", "stopping", "offline"
+    "starting", "ready", "sending", "thinking", "answering", "asking", "stopping", "offline"
 ]
 
 _WORDS: Final[dict[State, str]] = {
     "starting": "starting…",
     "ready": "ready",
+    "sending": "sending…",
     "thinking": "thinking…",
     "answering": "answering",
     "asking": "waiting for you",
@@ -41,8 +42,11 @@ _COMMANDS: Final = ("app.palette", "commands")
 _HELP: Final = ("help.show", "help")
 _STOP: Final = ("chat.abort", "stop")
 _QUIT: Final = ("app.quit", "quit")
+_LIVE: Final = ("sending", "thinking", "answering")
 _GAP: Final = 3
 _MODEL_LENGTH: Final = 32
+_TROUBLE_LENGTH: Final = 56
+_ELSEWHERE_LENGTH: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,10 @@ class Status(Still, Widget):
     policy: reactive[str] = reactive("ask")
     agent: reactive[str] = reactive("")
     share: reactive[Share | None] = reactive(None)
+    trouble: reactive[str] = reactive("")
+    """What does not answer, so that there may be nothing to see for a while."""
+    elsewhere: reactive[str] = reactive("")
+    """What waits for the user in another thread."""
     bound: reactive[tuple[tuple[str, str], ...]] = reactive(())
     """The keys of the actions that can be done now, by their ids."""
 
@@ -99,17 +107,28 @@ class Status(Still, Widget):
     def _facts(self) -> list[_Part]:
         sign = signs(self.app).warning if self.policy == "full-auto" else ""
         state = _WORDS[self.state]
-        if self.state in ("thinking", "answering") and self.seconds:
+        if self.state in _LIVE and self.seconds and signs(self.app).draws:
             state = f"{state} {self.seconds} s"
         facts = [
             _Part(one_line(self.model, _MODEL_LENGTH), 70),
             _Part(state, 90, "$warning" if self.state == "asking" else ""),
             _Part(f"{sign}{self.policy}", 100, "bold $warning" if sign else ""),
             _Part(one_line(f"@{self.agent}", 20) if self.agent else "", 40),
+            _Part(one_line(self.trouble, _TROUBLE_LENGTH), 95, "$warning"),
+            _Part(self._elsewhere(), 92, "$warning"),
             _Part(_tokens(self.usage), 20),
             _Part(self.share.text if self.share is not None else "", 45),
         ]
         return [fact for fact in facts if fact.text]
+
+    def _elsewhere(self) -> str:
+        """Return what waits elsewhere, and the key that goes there."""
+        if not self.elsewhere:
+            return ""
+        key = dict(self.bound).get("thread.waiting", "")
+        spoken = not signs(self.app).draws
+        hint = f" ({keys.short(key, spoken=spoken)})" if key else ""
+        return f"{one_line(self.elsewhere, _ELSEWHERE_LENGTH)} waits{hint}"
 
     def _keys(self) -> list[_Part]:
         bound = dict(self.bound)
@@ -126,7 +145,7 @@ class Status(Still, Widget):
         match self.state:
             case "asking":  # the panel that asks names its own
                 return (_COMMANDS, _HELP)
-            case "thinking" | "answering":
+            case "sending" | "thinking" | "answering":
                 return (_STOP, _COMMANDS, _HELP)
             case "stopping":
                 return (_QUIT,)

@@ -141,18 +141,23 @@ async def follow(
         ValueError: ``after`` is not an offset.
     """
     run, backoff = _Run(server, run_id, after, silence), Backoff(patience)
-    while not run.over:
-        failure: CodyError = server.unavailable("it closed the stream before the end")
-        try:
-            async with aclosing(run.connection()) as batches:
-                async for batch in batches:
-                    backoff.reset()
-                    if batch:
-                        yield batch
-        except (ServerUnavailable, EventLogUnavailable, StoreUnavailable) as error:
-            failure = error
-        if not run.over:
-            await _wait(backoff, run_id, failure)
+    try:
+        while not run.over:
+            failure: CodyError = server.unavailable("it closed the stream before the end")
+            try:
+                async with aclosing(run.connection()) as batches:
+                    async for batch in batches:
+                        backoff.reset()
+                        server.trouble = None
+                        if batch:
+                            yield batch
+            except (ServerUnavailable, EventLogUnavailable, StoreUnavailable) as error:
+                failure = error
+            if not run.over:
+                server.trouble = failure.message
+                await _wait(backoff, run_id, failure)
+    finally:
+        server.trouble = None
 
 
 async def _wait(backoff: Backoff, run_id: str, failure: CodyError) -> None:

@@ -16,8 +16,9 @@ from cody_tui.dialogs.commands import Commands
 from cody_tui.dialogs.help import Help
 from cody_tui.dialogs.picking import Picker
 from cody_tui.dialogs.status import StatusDialog
+from cody_tui.features.listing import ACTIONS
 from cody_tui.matching import best, score
-from cody_tui.screens.chat import ACTIONS, ChatScreen
+from cody_tui.screens.chat import ChatScreen
 from cody_tui.standing import Share, bill, count, share_of
 from cody_tui.widgets.approval import Approval
 

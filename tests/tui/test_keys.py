@@ -11,15 +11,15 @@ from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.widgets import OptionList
 from tui.conftest import MakeApp
-from tui.screen import key, prompt_of, rows, send, shown, state, transcript_of, until
+from tui.screen import answered, key, prompt_of, rows, send, shown, state, transcript_of, until
 
 import cody_tui
 from cody_tui.app import CodyApp
 from cody_tui.dialogs.picking import Picker
 from cody_tui.dialogs.threads import AskLine
 from cody_tui.features.keyboard import places
+from cody_tui.features.listing import ACTIONS
 from cody_tui.keys import Place, normal, remap, short, spelled
-from cody_tui.screens.chat import ACTIONS
 
 TEXTUALS = ("app.focus_next", "app.focus_previous", "screen.copy_text", "quit", "help_quit")
 """What Textual does itself, whatever has the focus: Tab, and copying what the mouse selected."""
@@ -168,14 +168,14 @@ def test_keys_are_read_as_people_write_them() -> None:
 
 
 async def test_a_changed_key_works_and_the_old_one_does_not(make_app: MakeApp) -> None:
-    app = make_app(bindings={"policy.next": "f4", "app.palette": "ctrl+g"})
+    app = make_app(bindings={"policy.next": "f4", "app.palette": "f5"})
     async with app.run_test() as pilot:
         await until(pilot, lambda: state(pilot) == "ready")
         await until(pilot, lambda: app.focused is prompt_of(pilot))
         key(pilot, "f4")
         status = app._chat.status
         await until(pilot, lambda: status.policy == "auto-edit")
-        await until(pilot, lambda: "^G commands" in status.render().plain)
+        await until(pilot, lambda: "F5 commands" in status.render().plain)
 
 
 async def test_wrong_keys_are_said_on_the_screen_and_stay(make_app: MakeApp) -> None:
@@ -197,9 +197,8 @@ async def test_keys_of_the_prompt_can_be_changed(make_app: MakeApp) -> None:
         await until(pilot, lambda: state(pilot) == "ready")
         await until(pilot, lambda: app.focused is prompt_of(pilot))
         key(pilot, "a", "enter", "b", "ctrl+s")
-        await until(pilot, lambda: "▌ a" in shown(pilot) and state(pilot) == "ready")
-        await until(pilot, lambda: "^S send" in app._chat.status.render().plain)
-        key(pilot, "up")
+        await answered(pilot, "  a b")
+        assert "^S send" in app._chat.status.render().plain
         key(pilot, "alt+p")
         await until(pilot, lambda: prompt_of(pilot).text == "a\nb")
         key(pilot, "ctrl+x", "r")
@@ -207,16 +206,16 @@ async def test_keys_of_the_prompt_can_be_changed(make_app: MakeApp) -> None:
 
 
 async def test_keys_of_the_copy_mode_can_be_changed_and_it_says_so(make_app: MakeApp) -> None:
-    app = make_app("demo/echo", bindings={"copying.select": "x", "copying.leave": "ctrl+g"})
+    app = make_app("demo/echo", bindings={"copying.select": "x", "copying.leave": "ctrl+s"})
     async with app.run_test(size=(100, 24)) as pilot:
         await until(pilot, lambda: state(pilot) == "ready")
         await send(pilot, "hello")
         await until(pilot, lambda: state(pilot) == "ready" and "  hello" in shown(pilot))
         key(pilot, "ctrl+y")
-        await until(pilot, lambda: "x select" in shown(pilot) and "^G leave" in shown(pilot))
+        await until(pilot, lambda: "x select" in shown(pilot) and "^S leave" in shown(pilot))
         key(pilot, "x")
         await until(pilot, lambda: "x give up" in shown(pilot))
-        key(pilot, "ctrl+g")
+        key(pilot, "ctrl+s")
         await until(pilot, lambda: not transcript_of(pilot).is_copying)
 
 

@@ -20,17 +20,26 @@ def in_terminal(code: str, folder: Path) -> Terminal:
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit, ValueError])
 def test_a_program_ends_with_what_goes_wrong(raised: type[BaseException], tmp_path: Path) -> None:
     terminal = in_terminal(WAITING, tmp_path)
-    with pytest.raises(raised), terminal:
-        terminal.until("here")
-        raise raised
+
+    def measure() -> None:
+        with terminal:
+            terminal.until("here")
+            raise raised
+
+    with pytest.raises(raised):
+        measure()
     assert terminal._process.returncode is not None
 
 
 def test_a_program_ends_with_a_wait_that_was_in_vain(tmp_path: Path) -> None:
     terminal = in_terminal(WAITING, tmp_path)
-    with pytest.raises(TimeoutError, match="'nowhere' did not appear"), terminal:
-        terminal.until("here")
-        terminal.until("nowhere", patience=0.01)
+
+    def measure() -> None:
+        with terminal:
+            terminal.until("nowhere", patience=0.01)
+
+    with pytest.raises(TimeoutError, match="'nowhere' did not appear"):
+        measure()
     assert terminal._process.returncode is not None
 
 

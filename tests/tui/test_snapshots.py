@@ -27,8 +27,8 @@ from textual.pilot import Pilot
 from tui.conftest import MakeApp
 from tui.screen import answered, send, shown, state, transcript_of, until
 
+from cody_tui.conversation import Conversation
 from cody_tui.messages import Snapshot, Span
-from cody_tui.screens.chat import ChatScreen
 from cody_tui.widgets.approval import Approval
 
 Compare = Callable[..., bool]
@@ -165,7 +165,7 @@ def _same_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setattr(time, "time_ns", lambda: NOW * 1_000_000_000)
     monkeypatch.setattr(time, "time", lambda: float(NOW + 7))
-    monkeypatch.setattr(ChatScreen, "_seconds", lambda self: 7)
+    monkeypatch.setattr(Conversation, "seconds", 7)
 
 
 @pytest.fixture

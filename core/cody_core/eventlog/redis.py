@@ -98,6 +98,8 @@ def meta_key(run_id: str) -> str:
 class RedisEventLog:
     """See ``EventLog`` for what each method promises. Opened with ``open``."""
 
+    trouble: str | None = None
+
     def __init__(
         self, client: redis.asyncio.Redis, tasks: asyncio.TaskGroup, *, patience: float
     ) -> None:
@@ -270,18 +272,21 @@ class RedisEventLog:
             try:
                 # Not the client's own read timeout: it can swallow a cancellation.
                 async with asyncio.timeout(SILENCE_SECONDS):
-                    return await command()
+                    answer = await command()
             except AuthenticationError as error:
                 msg = "the Redis server of REDIS_URL refuses our credentials"
                 raise EventLogUnavailable(msg) from error
             except _TRANSIENT as error:
+                self.trouble = f"the Redis server of REDIS_URL cannot be reached: {_reason(error)}"
                 if loop.time() + pause > deadline:
-                    msg = f"the Redis server of REDIS_URL cannot be reached: {_reason(error)}"
-                    raise EventLogUnavailable(msg) from error
+                    raise EventLogUnavailable(self.trouble) from error
                 logger.debug("Redis is away, trying again: %s", type(error).__name__)
             except RedisError as error:
                 msg = f"the Redis server of REDIS_URL failed: {_reason(error)}"
                 raise EventLogUnavailable(msg) from error
+            else:
+                self.trouble = None
+                return answer
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(pause * 2, 1.0)
 

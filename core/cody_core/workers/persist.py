@@ -72,6 +72,11 @@ class Persister:
         self._interval = interval
         self._runs: dict[str, _Saver] = {}
 
+    @property
+    def trouble(self) -> str | None:
+        """Why something is not stored yet that should be, if so."""
+        return next((saver.trouble for saver in self._runs.values() if saver.trouble), None)
+
     def unsaved(self, thread_id: str) -> Sequence[Response]:
         """Return the runs of a thread whose newest state is not in the store yet."""
         responses = (saver.reducer.response for saver in self._runs.values())
@@ -136,6 +141,7 @@ class _Saver:
         self, store: Store, owner: str, interval: float, new_thread: Thread | None
     ) -> None:
         self.reducer = ResponseReducer()
+        self.trouble: str | None = None
         self._new_thread = new_thread
         self._store = store
         self._owner = owner
@@ -180,11 +186,12 @@ class _Saver:
                 return
             except StoreUnavailable as error:
                 failures += 1
+                self.trouble = error.message
                 self._dirty.set()
                 logger.warning("saving is pending: %s", error)
                 await asyncio.sleep(min(FIRST_PAUSE * 2 ** min(failures, 10), LONGEST_PAUSE))
             else:
-                failures = 0
+                failures, self.trouble = 0, None
 
     async def _time_to_save(self) -> None:
         try:
