@@ -32,7 +32,7 @@ class Help(Picker):
 
     def moved_to(self, value: str) -> None:
         """Say what the settings call it."""
-        self.say(f"Its key is {value} in {keys.SECTION}.")
+        self.say(f"{value} under {keys.SECTION} changes its key.")
 
     @on(Input.Submitted)
     def _chosen(self, event: Input.Submitted) -> None:

@@ -21,13 +21,14 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from cody_tui.keys import listed
-from cody_tui.matching import best
+from cody_tui.matching import best, spans
 from cody_tui.signs import signs
 from cody_tui.text import one_line
 from cody_tui.widgets.one_line import OneLine
 
-NAME_WIDTH = 42
 DETAIL_WIDTH = 14
+FOUND = "bold underline"
+"""The style of what was searched for."""
 AROUND = 5
 """Rows of a dialog that are not the list."""
 
@@ -53,14 +54,16 @@ class Entry:
 class Picker(ModalScreen[str | None]):
     """Returns the value that was chosen, or ``None``."""
 
+    name_width = 42
+    """Cells of a name beside which something else stands."""
     AUTO_FOCUS = "OneLine"
     DEFAULT_CSS = """
     Picker {
-        align: center middle;
+        align: center top;
         background: $background 60%;
         &:ansi { background: transparent; }
         & > Vertical {
-            width: 84; max-width: 96%; height: auto;
+            width: 84; max-width: 96%; height: auto; margin: 2 0;
             padding: 0 1; border: round $border; background: $background;
         }
         & .picker--title { color: $primary; text-style: bold; height: 1; }
@@ -73,12 +76,14 @@ class Picker(ModalScreen[str | None]):
             scrollbar-color: $panel;
             & > .option-list--option { padding: 0; }
             & > .option-list--option-highlighted {
-                color: $block-cursor-foreground; background: $block-cursor-background;
-                text-style: $block-cursor-text-style;
+                color: $foreground; background: $primary 30%; text-style: bold;
             }
             & > .option-list--option-disabled { color: $text-muted; text-style: bold; }
         }
         & OptionList:focus { border: none; }
+        &:ansi OptionList > .option-list--option-highlighted {
+            color: $block-cursor-foreground; background: $block-cursor-background;
+        }
         &:nocolor OptionList > .option-list--option-highlighted { text-style: bold underline; }
         & .picker--note { height: auto; color: $text-muted; }
     }
@@ -126,9 +131,9 @@ class Picker(ModalScreen[str | None]):
             self.say(note)
         self._fill(self.highlighted)
 
-    def say(self, note: str) -> None:
+    def say(self, note: str | Content) -> None:
         """Show a line below the list."""
-        self._note.update(Content(note))
+        self._note.update(Content(note) if isinstance(note, str) else note)
 
     @property
     def highlighted(self) -> str | None:
@@ -139,9 +144,12 @@ class Picker(ModalScreen[str | None]):
     def moved_to(self, value: str) -> None:
         """Called for what is highlighted, as often as that changes."""
 
+    def matching(self, query: str) -> Sequence[Entry]:
+        """Return the entries that answer a query, best first."""
+        return best(query, self._entries, lambda entry: entry.searched)
+
     def _fill(self, keep: str | None) -> None:
-        query = self._search.value
-        found = best(query, self._entries, lambda entry: entry.searched)
+        found = self.matching(self._search.value)
         groups = list(dict.fromkeys(entry.group for entry in found))
         options: list[Option] = []
         for group in groups:
@@ -157,12 +165,20 @@ class Picker(ModalScreen[str | None]):
         mark = signs(self.app).chosen if entry.is_current else signs(self.app).other
         name, detail = one_line(entry.name, 200), one_line(entry.detail, 200)
         more = one_line(entry.more, 200)
-        line = Content(mark + name)
+        line = self._found_in(name)
         if detail or more:
-            line = line.pad_right(max(0, NAME_WIDTH - cell_len(name))) + Content("  ")
+            line = line.truncate(self.name_width, ellipsis=True, pad=True) + Content("  ")
         if more:
             detail += " " * max(2, DETAIL_WIDTH - cell_len(detail)) + more
-        return Option(Content.assemble(line, (detail, "$foreground 65%")), id=entry.value)
+        beside = self._found_in(detail).stylize("$foreground 70%")
+        return Option(Content.assemble(mark, line, beside), id=entry.value)
+
+    def _found_in(self, text: str) -> Content:
+        """Return a text with what is searched for marked in it."""
+        content = Content(text)
+        for start, end in spans(self._search.value, text):
+            content = content.stylize(FOUND, start, end)
+        return content
 
     # What the user does
 

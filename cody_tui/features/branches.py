@@ -42,7 +42,7 @@ class Branches:
             slash="fork", argument="[N]",
         ),
         Action(
-            "prompt.edit", "Change a prompt and send it again, in a new thread", GROUP,
+            "prompt.edit", "Edit a prompt, to be sent in a new thread", GROUP,
             slash="edit", argument="[N]",
         ),
         Action("prompt.retry", "Have the last prompt answered anew", GROUP, slash="retry"),

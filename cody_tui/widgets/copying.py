@@ -17,7 +17,9 @@ from textual.widget import Widget
 
 from cody_tui.keys import hints, listed
 from cody_tui.text import printable
-from cody_tui.widgets.viewport import Position, Viewport
+from cody_tui.widgets.marking import laid_over
+from cody_tui.widgets.searched import SearchedViewport
+from cody_tui.widgets.viewport import Position
 
 SIGN: Final = "▶"
 _MOVING: Final = {"copying.up": "up", "copying.down": "down"}
@@ -49,7 +51,7 @@ class LineCursor:
         self._anchor = self.line if self._anchor is None else None
 
 
-class CopyingViewport(Viewport):
+class CopyingViewport(SearchedViewport):
     """A viewport whose lines can be chosen and copied without a mouse."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -205,7 +207,7 @@ class CopyingViewport(Viewport):
         for y, position in enumerate(self._positions()):
             if position is not None and first <= position <= last:
                 if self._lines.is_selecting:
-                    rows[y] = rows[y].apply_style(palette["selection"])
+                    rows[y] = laid_over(rows[y], palette["selection"])
                 if position == self._lines.line:
                     rows[y] = Strip.join([sign, rows[y].crop(1, width)])
         if self.size.height > 1:

@@ -35,7 +35,7 @@ class Seek(Horizontal):
     BINDINGS: ClassVar[list[BindingType]] = [
         listed("enter,down", "step('next')", "seek.next", "The next place", priority=True),
         listed(
-            "shift+enter,up", "step('previous')", "seek.previous", "The place before",
+            "up,shift+enter", "step('previous')", "seek.previous", "The place before",
             priority=True,
         ),
         listed("escape", "step('leave')", "seek.leave", "Stop searching", priority=True),

@@ -36,7 +36,6 @@ from cody_tui import conversation
 from cody_tui.features import threads as feature
 from cody_tui.screens.chat import ChatScreen
 from cody_tui.widgets import sidebar as widget
-from cody_tui.widgets.seek import Seek
 from cody_tui.widgets.sidebar import Outlook, Sidebar, day_name, merged, rows_of
 
 DAY = 24 * 60 * 60 * 1000
@@ -270,25 +269,6 @@ async def test_a_thread_is_found_by_letters_of_its_title_or_words_of_its_text(
         await pilot.press("enter")
         await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
         await until(pilot, lambda: "about whales" in shown(pilot))
-
-
-async def test_a_text_is_found_in_the_thread_from_hit_to_hit(make_app: MakeApp) -> None:
-    async with make_app(ECHO).run_test(size=(80, 16)) as pilot:
-        await said(pilot, "Needle one", "hay " * 300, "a needle two")
-        await do(pilot, "thread.search", "needle")
-        bar = pilot.app.screen.query_one(Seek)
-        assert bar.place == "1/4"
-        await until(pilot, lambda: "Needle one" in shown(pilot))
-        await pilot.press("enter", "enter")
-        assert bar.place == "3/4"
-        await until(pilot, lambda: "a needle two" in shown(pilot))
-        await pilot.press("up", "up", "up")
-        assert bar.place == "4/4"
-        await pilot.press("x")
-        assert bar.place == "nothing found"
-        await pilot.press("escape")
-        assert not bar.display
-        assert pilot.app.focused is prompt_of(pilot)
 
 
 # Names and tags
