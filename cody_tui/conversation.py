@@ -109,7 +109,7 @@ class Conversation:
     def state(self) -> State:
         """How it goes."""
         if not self._is_live:
-            return "ready"
+            return "sending" if self._queue else "ready"
         if self.is_stopping:
             return "stopping"
         if self.questions:
