@@ -32,6 +32,7 @@ from cody_tui.looks import first_theme, theme_for_terminal, theme_problem
 from cody_tui.messages import Called, Choices, ThreadShown
 from cody_tui.notify import Caller, Calls
 from cody_tui.screens.chat import ChatScreen
+from cody_tui.signs import signs
 from cody_tui.terminal import TerminalApp
 from cody_tui.text import one_line
 from cody_tui.themes import THEMES
@@ -141,6 +142,7 @@ class CodyApp(TerminalApp):
 
     def on_mount(self) -> None:
         """Begin with the settings that were given; others are read once the first frame is out."""
+        self._show_cursor()
         if self._read is None:
             self._begin()
 
@@ -194,7 +196,9 @@ class CodyApp(TerminalApp):
 
     def _begin_calling(self) -> None:
         calls = Calls(self.ui.notify, environment())
-        self._caller = caller = Caller(calls, self.write_to_terminal, long_run=self.ui.long_run)
+        self._caller = caller = Caller(
+            calls, self.write_to_terminal, long_run=self.ui.long_run, marks=signs(self)
+        )
         caller.begin()
         if self._has_focus is not None:
             caller.focus_changed(self._has_focus)
@@ -234,8 +238,14 @@ class CodyApp(TerminalApp):
 
     def returned(self) -> None:
         """Set the title again."""
+        self._show_cursor()
         if self._caller is not None:
             self._caller.begin()
+
+    def _show_cursor(self) -> None:
+        """Let the terminal's own cursor be seen by what follows it: screen readers."""
+        if self.look.screen_reader:
+            self.write_to_terminal("\x1b[?25h")
 
     def _set_up(self, is_set_up: bool | None) -> None:
         """Begin after the first run, which has settled whom to ask, or that the demo answers."""

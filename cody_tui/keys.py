@@ -175,6 +175,24 @@ def short(keys: str, *, spoken: bool = False) -> str:
     return f"^{_name(key, spoken)}"
 
 
+class Spelling:
+    """How the keys of an app are written in a list: as its user has them, in signs or in words."""
+
+    def __init__(self, app: App[Any]) -> None:
+        self._changed = changed(app)
+        self._spoken = not signs(app).draws
+
+    def of(self, action: str, usual: str) -> str:
+        """Return all keys of an action, whose usual ones are given."""
+        return spelled(self._changed.get(action, usual), spoken=self._spoken)
+
+
+def key_for(app: App[Any], action: str, usual: str) -> str:
+    """Return the key of an action as a note names it; it has the usual one unless it is changed."""
+    first = changed(app).get(action, usual).split(",")[0]
+    return spelled(first, spoken=not signs(app).draws)
+
+
 def hints(app: App[Any], bindings: Iterable[BindingType], words: Mapping[str, str]) -> str:
     """Return on a line what keys do, each by a word: ``Esc leave  y copy``.
 

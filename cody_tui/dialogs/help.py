@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from textual import on
 from textual.widgets import Input, OptionList
@@ -11,23 +11,23 @@ from cody_tui import keys
 from cody_tui.actions import Action
 from cody_tui.dialogs.commands import entry_of
 from cody_tui.dialogs.picking import Entry, Picker
-from cody_tui.keys import Place
+from cody_tui.keys import Place, Spelling
 
 
 class Help(Picker):
     """Returns nothing: it is read, searched and left."""
 
     def __init__(
-        self, actions: Sequence[Action], places: Sequence[Place], changed: Mapping[str, str]
+        self, actions: Sequence[Action], places: Sequence[Place], spelling: Spelling
     ) -> None:
         """Prepare.
 
         Args:
             actions: Everything that can be done.
             places: All keys that can be changed, those of the actions among them.
-            changed: The keys that the user has changed, by id.
+            spelling: How keys are written.
         """
-        found = [*_of_actions(actions, changed), *_of_places(actions, places, changed)]
+        found = [*_of_actions(actions, spelling), *_of_places(actions, places, spelling)]
         super().__init__("Help", found)
 
     def moved_to(self, value: str) -> None:
@@ -44,16 +44,16 @@ class Help(Picker):
         event.stop()
 
 
-def _of_actions(actions: Iterable[Action], changed: Mapping[str, str]) -> Iterable[Entry]:
+def _of_actions(actions: Iterable[Action], spelling: Spelling) -> Iterable[Entry]:
     listed = [action for action in actions if action.listed]
     for group in dict.fromkeys(action.group for action in listed):
         for action in listed:
             if action.group == group:
-                yield entry_of(action, changed, group)
+                yield entry_of(action, spelling, group)
 
 
 def _of_places(
-    actions: Iterable[Action], places: Iterable[Place], changed: Mapping[str, str]
+    actions: Iterable[Action], places: Iterable[Place], spelling: Spelling
 ) -> Iterable[Entry]:
     seen = {action.id for action in actions if action.listed}
     for place in places:
@@ -61,5 +61,5 @@ def _of_places(
             name = binding.id or ""
             if name not in seen:
                 seen.add(name)
-                spelled = keys.spelled(changed.get(name, binding.key))
-                yield Entry(name, binding.tooltip or binding.description, spelled, place.title)
+                said = binding.tooltip or binding.description
+                yield Entry(name, said, spelling.of(name, binding.key), place.title)

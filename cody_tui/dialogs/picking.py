@@ -16,6 +16,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
+from textual.geometry import Offset
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
@@ -162,10 +163,14 @@ class Picker(ModalScreen[str | None]):
         self._list.highlighted = ids.index(keep) if keep is not None and keep in ids else first
 
     def _option(self, entry: Entry) -> Option:
-        mark = signs(self.app).chosen if entry.is_current else signs(self.app).other
+        said = signs(self.app)
+        mark = said.chosen if entry.is_current else said.other
         name, detail = one_line(entry.name, 200), one_line(entry.detail, 200)
         more = one_line(entry.more, 200)
         line = self._found_in(name)
+        if not said.draws:  # columns are not read out as such
+            parts = (part for part in (name, detail, more) if part)
+            return Option(Content(mark + said.separator.join(parts)), id=entry.value)
         if detail or more:
             line = line.truncate(self.name_width, ellipsis=True, pad=True) + Content("  ")
         if more:
@@ -202,7 +207,14 @@ class Picker(ModalScreen[str | None]):
     def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
         event.stop()
         if event.option_id is not None:
+            self._point_at(event.option_index)
             self.moved_to(event.option_id)
+
+    def _point_at(self, index: int) -> None:
+        """Let the terminal's cursor stand at an entry, for a screen reader to read it out."""
+        if not signs(self.app).draws:
+            place = self._list.content_region.offset - self._list.scroll_offset
+            self.app.cursor_position = place + Offset(0, index)
 
     def action_move(self, action: str) -> None:
         """Move in the list."""

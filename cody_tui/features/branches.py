@@ -9,6 +9,7 @@ from cody_core.errors import CodyError
 
 from cody_tui.actions import Action, Handler
 from cody_tui.features import Stage
+from cody_tui.keys import key_for
 from cody_tui.widgets.mentions import without_attachments
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ class Branches:
 
     def _retry(self) -> None:
         if self._stage.is_live:
-            self._stage.say("An answer is on its way: Esc stops it", "warning")
+            key = key_for(self._stage.app, "chat.abort", "escape")
+            self._stage.say(f"An answer is on its way: {key} stops it", "warning")
         elif turns := turns_of(self._stage.runs):
             self._stage.send(turns[-1].prompt, turn_id=turns[-1].runs[-1].turn_id)
         else:

@@ -9,7 +9,7 @@ from cody_core.errors import CodyError
 
 from cody_tui.actions import Action, Handler
 from cody_tui.features import Stage
-from cody_tui.keys import changed
+from cody_tui.keys import Spelling
 from cody_tui.standing import (
     DEFAULT_AGENT,
     bill,
@@ -56,7 +56,7 @@ class Finding:
         from cody_tui.features.keyboard import places
 
         app, actions = self._stage.app, self._stage.actions
-        app.push_screen(Help(actions, places(app.BINDINGS, actions), changed(app)))
+        app.push_screen(Help(actions, places(app.BINDINGS, actions), Spelling(app)))
 
     def _commands(self) -> None:
         from cody_tui.dialogs.commands import Commands
@@ -66,7 +66,7 @@ class Finding:
                 await self._stage.do(action_id)
 
         app = self._stage.app
-        app.push_screen(Commands(self._stage.actions, changed(app)), chosen)
+        app.push_screen(Commands(self._stage.actions, Spelling(app)), chosen)
 
     async def _status(self) -> None:
         from cody_tui.dialogs import status

@@ -14,6 +14,7 @@ from textual.timer import Timer
 
 from cody_tui.actions import Action, Handler
 from cody_tui.features import Stage
+from cody_tui.keys import key_for
 from cody_tui.messages import ThreadShown
 from cody_tui.text import one_line
 
@@ -231,8 +232,10 @@ class Threads:
             self._stage.open_thread(None)
         self._stage.elsewhere.forget(thread_id)
         self._changed()
-        key = "u or /undo" if self._sidebar is not None and self._sidebar.has_focus else "/undo"
-        note = f"Deleted {one_line(title, 40)} · {key} takes it back"
+        undo = "/undo"
+        if self._sidebar is not None and self._sidebar.has_focus:
+            undo = f"{key_for(app, 'sidebar.undo', 'u')} or {undo}"
+        note = f"Deleted {one_line(title, 40)}: {undo} takes it back"
         app.notify(note, timeout=UNDO_SECONDS, markup=False)
 
     def _undo(self) -> None:

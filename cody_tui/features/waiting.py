@@ -6,10 +6,11 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from cody_tui import keys
 from cody_tui.actions import Action, Handler
 from cody_tui.features import Stage
+from cody_tui.keys import key_for
 from cody_tui.messages import Called
+from cody_tui.notify import ENDINGS
 from cody_tui.text import one_line
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from cody_tui.elsewhere import Unseen
 
 TITLE_LENGTH: Final = 40
-_ENDINGS: Final[Mapping[str, str]] = {"complete": "is complete", "error": "failed"}
-"""How runs end that nobody stopped."""
 
 
 class Waiting:
@@ -55,9 +54,9 @@ class Waiting:
         """Call the user, and say how to get there."""
         self.elsewhere_changed()
         title, action = _title(run), self.ACTIONS[0]
-        key = keys.changed(self._stage.app).get(action.id, action.key)
-        self._stage.say(f"{title} waits for you: {keys.spelled(key)} goes there", "warning")
-        self._stage.transcript.post_message(Called(f"It waits for you · {title}"))
+        key = key_for(self._stage.app, action.id, action.key)
+        self._stage.say(f"{title} waits for you: {key} goes there", "warning")
+        self._stage.transcript.post_message(Called(f"It waits for you: {title}"))
 
     def elsewhere_changed(self) -> None:
         """Say on the status line who waits."""
@@ -67,11 +66,11 @@ class Waiting:
 
     def ended_elsewhere(self, run: Unseen, status: Status) -> None:
         """Say that an answer has come to its end."""
-        if ending := _ENDINGS.get(status):
+        if ending := ENDINGS.get(status):
             self._stage.say(f"The answer in {_title(run)} {ending}")
             seconds = time.monotonic() - run.began
             self._stage.transcript.post_message(
-                Called(f"The answer {ending} · {_title(run)}", seconds)
+                Called(f"The answer {ending}: {_title(run)}", seconds)
             )
 
 

@@ -10,6 +10,7 @@ from textual.app import SuspendNotSupported
 
 from cody_tui.actions import Action, Handler
 from cody_tui.features import Stage
+from cody_tui.keys import key_for
 
 GROUP = "Writing"
 
@@ -52,7 +53,8 @@ class Writing:
         """Drop what waits; it is in the history already, from when it was sent."""
         dropped = self._stage.take_waiting()
         if dropped:
-            self._stage.say(f"{len(dropped)} dropped; ↑ brings them back")
+            key = key_for(self._stage.app, "prompt.older", "up")
+            self._stage.say(f"{len(dropped)} dropped: {key} brings them back")
         else:
             self._stage.say("No prompt waits")
 

@@ -19,6 +19,7 @@ from cody_tui.conversation import Conversation, prompts_of
 from cody_tui.elsewhere import Elsewhere, Unseen
 from cody_tui.features.listing import ACTIONS, FEATURES
 from cody_tui.messages import Choices, Snapshot, ThreadShown
+from cody_tui.signs import PLAIN, signs
 from cody_tui.standing import home_of, model_of, policy_of, settings_of, share_of
 from cody_tui.widgets.approval import Approval
 from cody_tui.widgets.prompt import Prompt
@@ -322,7 +323,7 @@ class ChatScreen(Screen[None]):
         """Bring prompts that wait and the status line up to date."""
         conversation = self._conversation
         self._transcript.queue(conversation.sending, conversation.waiting)
-        self._prompt.waiting = len(conversation.waiting)
+        self._prompt.waiting = self._status.queued = len(conversation.waiting)
         self._prompt.belongs_to(conversation.thread_id)
         self._ask()
         if conversation.is_live:
@@ -338,7 +339,7 @@ class ChatScreen(Screen[None]):
 
     def conversation_failed(self, error: CodyError, unsent: Sequence[str]) -> None:
         """Say what failed, and give back what could not be sent."""
-        self._transcript.notice(f"✗ {error.message}")
+        self._transcript.notice(f"{PLAIN.failed}{error.message}")
         if unsent:
             self._prompt.restore("\n\n".join(unsent))
         self.conversation_changed()
@@ -356,7 +357,8 @@ class ChatScreen(Screen[None]):
 
     def _tick(self) -> None:
         """Let a second pass, as long as there is something that may change in one."""
-        self._transcript.tick()
+        if signs(self.app).draws:  # numbers that change would be read out again and again
+            self._transcript.tick()
         self._status.seconds = self._conversation.seconds
         trouble = self._client.trouble if self._client is not None else None
         self._status.trouble = (trouble or "").partition(": ")[0]

@@ -21,7 +21,7 @@ from textual.widgets import Input, Static
 
 from cody_tui import keys
 from cody_tui.keys import listed
-from cody_tui.signs import signs
+from cody_tui.signs import Signs, in_words, signs
 from cody_tui.text import one_line, unmistakable
 from cody_tui.widgets import diff
 from cody_tui.widgets.one_line import OneLine
@@ -115,7 +115,7 @@ class Approval(Vertical, can_focus=True):
         self._text = Static()
         self._preview = _Preview(self._text)
         self._keys = Static(classes="approval--line")
-        self._reason = OneLine(placeholder="Why not? Enter sends, Esc goes back")
+        self._reason = OneLine()
 
     def compose(self) -> ComposeResult:
         """Put the question above what it is about, and the keys below."""
@@ -142,7 +142,7 @@ class Approval(Vertical, can_focus=True):
             return
         first = questions[0]
         total = len(questions)
-        place = f" · 1 of {total}" if total > 1 else ""
+        place = f"{signs(self.app).separator}1 of {total}" if total > 1 else ""
         self._kind.update(Content(f"{first.kind}{place}"))
         if self._shown is None or self._shown.approval_id != first.approval_id:
             self._show(first)
@@ -161,11 +161,11 @@ class Approval(Vertical, can_focus=True):
     def _show(self, question: ApprovalRequested) -> None:
         self._shown, self._is_answered = question, False
         self._quiet_since = time.monotonic()
-        tool = unmistakable(one_line(question.tool, 64))
-        summary = unmistakable(one_line(question.summary, SUMMARY_LENGTH))
+        said, tool = signs(self.app), unmistakable(one_line(question.tool, 64))
+        summary = in_words(unmistakable(one_line(question.summary, SUMMARY_LENGTH)), said)
         self._question.update(Content.assemble((tool, "bold"), f" wants to: {summary}"))
         preview = question.preview or (question.summary if len(summary) > SHORT else "")
-        self._text.update(_content(preview))
+        self._text.update(_content(preview, said))
         self._preview.display = bool(preview)
         self._preview.scroll_home(animate=False)
         self._ask_for_reason(False)
@@ -173,6 +173,9 @@ class Approval(Vertical, can_focus=True):
         self.focus()
 
     def _ask_for_reason(self, asked: bool) -> None:
+        send = keys.key_for(self.app, "line.submit", "enter")
+        back = keys.key_for(self.app, "approval.back", "escape")
+        self._reason.placeholder = f"Why not? {send} sends, {back} goes back"
         self._reason.value = ""
         self._reason.display, self._keys.display = asked, not asked
 
@@ -239,17 +242,19 @@ class Approval(Vertical, can_focus=True):
 
     def on_blur(self) -> None:
         """Say how to get here, now that the keys go elsewhere."""
-        key = keys.short(keys.changed(self.app).get("approval.go", "tab"))
+        spoken = not signs(self.app).draws
+        key = keys.short(keys.changed(self.app).get("approval.go", "tab"), spoken=spoken)
         self._keys.update(Content(f"Click here, or {key} from the prompt, to answer"))
 
 
-def _content(preview: str) -> Content:
+def _content(preview: str, signs: Signs) -> Content:
     """Return a preview as content, coloured by its signs where it is a unified diff."""
     text = unmistakable(preview[:MOST_SHOWN]).strip("\n")
     if (left := len(preview) - MOST_SHOWN) > 0:
         text += f"\n… {left} more characters are not shown"
     if not _is_diff(text):
         return Content(text)
+    text = diff.read_out(text, signs)
     styled = (Content.styled(line, _STYLES[diff.style_of(line)]) for line in text.split("\n"))
     return Content("\n").join(styled)
 

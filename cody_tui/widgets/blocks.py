@@ -147,7 +147,8 @@ class PromptBlock(Block):
                 margin=0,
                 first=(bar,),
             )
-            less = to_strip([rest, self._note("▴ show less", palette)], width, ground, margin=0)
+            note = self._note(f"{palette.signs.less}show less", palette)
+            less = to_strip([rest, note], width, ground, margin=0)
             return JoinedRows([TextRows(look, self._text.strip("\r\n")), [less]])
         written = without_attachments(self._text)
         shown = printable(written[:PROMPT_CHARACTERS].strip("\r\n")).expandtabs(TAB)

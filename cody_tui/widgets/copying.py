@@ -12,6 +12,7 @@ from typing import ClassVar, Final
 from rich.cells import cell_len
 from rich.segment import Segment
 from textual.binding import BindingType
+from textual.geometry import Offset
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -209,7 +210,9 @@ class CopyingViewport(SearchedViewport):
                 if self._lines.is_selecting:
                     rows[y] = laid_over(rows[y], palette["selection"])
                 if position == self._lines.line:
-                    rows[y] = Strip.join([sign, rows[y].crop(1, width)])
+                    self.app.cursor_position = self.content_region.offset + Offset(0, y)
+                    if palette.signs.draws:
+                        rows[y] = Strip.join([sign, rows[y].crop(1, width)])
         if self.size.height > 1:
             text = self._said(self._lines.is_selecting)
             hint = Strip([Segment(text, palette["label"])], cell_len(text))

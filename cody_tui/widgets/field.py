@@ -10,7 +10,7 @@ from textual.geometry import Offset, Region
 from textual.strip import Strip
 from textual.widgets import TextArea
 
-from cody_tui.keys import named
+from cody_tui.keys import key_for, named
 from cody_tui.text import printable
 from cody_tui.widgets.pastes import MOST_UNFOLDED, Pastes
 from cody_tui.widgets.still import Still
@@ -75,7 +75,8 @@ class Field(Still, TextArea, inherit_bindings=False):
         line, start, end = (here or spans)[0]
         token = self.document.get_line(line)[start:end]
         if self._pastes.size(token) > MOST_UNFOLDED:
-            self.say("That is too long to unfold; Ctrl+X Ctrl+E opens it in your editor")
+            key = key_for(self.app, "prompt.editor", "ctrl+x ctrl+e")
+            self.say(f"That is too long to unfold: {key} opens it in your editor")
             return
         content = self._pastes.unfold(token)
         self.replace(content, (line, start), (line, end), maintain_selection_offset=False)

@@ -76,7 +76,7 @@ class Prompt(Field):
         Binding("down", "go_forth", "On the last line: what was sent after", id="prompt.newer"),
         Binding("home", "show_start", "While it is empty: show the beginning", id="prompt.start"),
         Binding("end", "show_end", "While it is empty: show the end", id="prompt.end"),
-        Binding("ctrl+u", "clear", "Empty the prompt; Up brings it back", id="prompt.clear"),
+        Binding("ctrl+u", "clear", "Empty the prompt, to be had back", id="prompt.clear"),
     )
     """The keys that mean something here, each with what it does; the first that can be done counts.
 
@@ -210,7 +210,7 @@ class Prompt(Field):
         try:
             await asyncio.to_thread(prompts.append, text)
         except OSError as error:
-            self.say(f"The prompt is not kept for Ctrl+R: {error}")
+            self.say(f"The prompt cannot be kept for later: {error}")
 
     def on_unmount(self) -> None:
         """Save what was written last."""
@@ -246,7 +246,8 @@ class Prompt(Field):
 
     def watch_waiting(self, waiting: int) -> None:
         """Say how many wait, and how to get at them."""
-        self.border_subtitle = f"{waiting} waiting · ↑ edit" if waiting else ""
+        key = keys.key_for(self.app, "prompt.older", "up")
+        self.border_subtitle = f"{waiting} waiting · {key} edits" if waiting else ""
 
     def _key(self, key: str) -> bool:
         """Do what a key does here; everything else is typing."""

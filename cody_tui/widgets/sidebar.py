@@ -16,7 +16,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from textual import events, work
 from textual.binding import BindingType
-from textual.geometry import Size
+from textual.geometry import Offset, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 LOOK_SECONDS: Final = 0.5
 LOAD_EVERY: Final = 6
 """How many looks after the last one the list is read again."""
-CURSOR: Final = "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"
 AHEAD: Final = 10
 """How many rows before the end of the list more of it is read."""
 
@@ -341,9 +340,11 @@ class Sidebar(ScrollView, can_focus=True, inherit_bindings=False):
         has_cursor = self.has_focus and row.thread.id == self._cursor
         style = self.get_component_rich_style("sidebar--open") if is_open else ground
         if has_cursor:
+            self.app.cursor_position = self.content_region.offset + Offset(0, y)
             style += self.get_component_rich_style("sidebar--cursor")
         marks = signs(self.app)
-        mark = (CURSOR if has_cursor else " ") + (marks.chosen if is_open else marks.other)
+        cursor = marks.cursor if marks.draws else ""  # the terminal's own stands there as well
+        mark = (cursor[:1] if has_cursor else " ") + (marks.chosen if is_open else marks.other)
         text = f"{mark}{self._sign(self._state(row.thread))}{row.text}"
         if cell_len(text) >= width:
             text = set_cell_size(text, width - 2) + "…"

@@ -71,6 +71,8 @@ class Status(Still, Widget):
     share: reactive[Share | None] = reactive(None)
     trouble: reactive[str] = reactive("")
     """What does not answer, so that there may be nothing to see for a while."""
+    queued: reactive[int] = reactive(0)
+    """How many prompts wait; it is told here where the prompt has no border to say it on."""
     elsewhere: reactive[str] = reactive("")
     """What waits for the user in another thread."""
     bound: reactive[tuple[tuple[str, str], ...]] = reactive(())
@@ -116,10 +118,17 @@ class Status(Still, Widget):
             _Part(one_line(f"@{self.agent}", 20) if self.agent else "", 40),
             _Part(one_line(self.trouble, _TROUBLE_LENGTH), 95, "$warning"),
             _Part(self._elsewhere(), 92, "$warning"),
+            _Part(self._queued(), 60),
             _Part(_tokens(self.usage), 20),
             _Part(self.share.text if self.share is not None else "", 45),
         ]
         return [fact for fact in facts if fact.text]
+
+    def _queued(self) -> str:
+        if not self.queued or signs(self.app).draws:
+            return ""
+        key = keys.key_for(self.app, "prompt.older", "up")
+        return f"{self.queued} waiting, {key} edits"
 
     def _elsewhere(self) -> str:
         """Return what waits elsewhere, and the key that goes there."""

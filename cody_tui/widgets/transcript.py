@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.segment import Segment
 from textual import events
+from textual.geometry import Offset
 from textual.message import Message
 from textual.strip import Strip
 
@@ -284,12 +285,24 @@ class Transcript(CopyingViewport):
         """Mark the item with the cursor in the margin."""
         index = self._index_of(self._item)
         if index is not None:
-            bar = Strip([Segment(CURSOR, self._styles()["cursor"])], 1)
             gap = self._gap(index)
-            for y, position in enumerate(self._positions()):
-                if position is not None and position.block == index and position.row >= gap:
-                    rows[y] = Strip.join([bar, rows[y].crop(1, self.size.width)])
+            seen = [
+                y
+                for y, position in enumerate(self._positions())
+                if position is not None and position.block == index and position.row >= gap
+            ]
+            self._mark_item(rows, seen)
         super()._decorate(rows)
+
+    def _mark_item(self, rows: list[Strip], seen: Sequence[int]) -> None:
+        """Draw a bar beside those rows; or let the terminal's cursor stand at the first of them."""
+        palette = self._styles()
+        if palette.signs.draws:
+            bar = Strip([Segment(CURSOR, palette["cursor"])], 1)
+            for y in seen:
+                rows[y] = Strip.join([bar, rows[y].crop(1, self.size.width)])
+        elif seen:
+            self.app.cursor_position = self.content_region.offset + Offset(0, seen[0])
 
     # Clicks
 

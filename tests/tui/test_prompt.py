@@ -286,7 +286,7 @@ async def test_up_asks_for_what_waits_only_while_nothing_is_written() -> None:
     async with app.run_test() as pilot:
         prompt = prompt_of(pilot)
         prompt.waiting = 2
-        assert prompt.border_subtitle == "2 waiting · ↑ edit"
+        assert prompt.border_subtitle == "2 waiting · ↑ edits"
         await pilot.press("up")
         assert app.recalled == 1
         await pilot.press("a", "up")

@@ -30,7 +30,7 @@ from tui.screen import answered, send, shown, state, transcript_of, until
 from cody_tui.conversation import Conversation
 from cody_tui.messages import Snapshot, Span
 from cody_tui.widgets.approval import Approval
-from cody_tui.widgets.status import Status
+from cody_tui.widgets.status import Status as StatusLine
 
 Compare = Callable[..., bool]
 Act = Callable[[Pilot[None]], Awaitable[None]]
@@ -222,7 +222,7 @@ async def asking(pilot: Pilot[None]) -> None:
     await until(pilot, lambda: panel.display and "apply_patch" in shown(pilot))
     await until(pilot, lambda: state(pilot) == "asking")
     # The directory's name was in what the command wrote, and has another length each time.
-    pilot.app.screen.query_one(Status).usage = None
+    pilot.app.screen.query_one(StatusLine).usage = None
 
 
 async def waiting(pilot: Pilot[None]) -> None:

@@ -67,7 +67,7 @@ async def test_a_question_that_comes_later_calls_the_user_and_marks_the_thread(
         await until(pilot, lambda: state(pilot) == "ready")
         await until(pilot, lambda: "Leave a note waits (^G)" in line(app))
         calls = {(each.text, each.seconds) for each in heard if isinstance(each, Called)}
-        assert calls == {("It waits for you · Leave a note", None)}
+        assert calls == {("It waits for you: Leave a note", None)}
         key(pilot, "ctrl+b")
         await until(pilot, lambda: bool(app.screen.query(Sidebar)))
         bar = app.screen.query_one(Sidebar)
