@@ -80,7 +80,7 @@ class Conversation:
         self._wake = asyncio.Event()
         self._run_id: str | None = None
         self._latest: Response | None = None
-        self._is_live = False
+        self._is_live = self._is_left = False
         self._asked: tuple[ApprovalRequested, ...] = ()
         self._answered: set[str] = set()
         self._turn_id: str | None = None
@@ -92,13 +92,6 @@ class Conversation:
     def is_live(self) -> bool:
         """Whether an answer is on its way."""
         return self._is_live
-
-    @property
-    def unseen(self) -> Unseen | None:
-        """The live run, for whoever wants to know how it goes on without being on the screen."""
-        if self._run_id is None or self.thread_id is None:
-            return None
-        return Unseen(self._run_id, self.thread_id, self.title or "", self._began)
 
     @property
     def seconds(self) -> int:
@@ -148,10 +141,19 @@ class Conversation:
         self._queue.clear()
         return prompts
 
-    def take_unsent(self) -> list[str]:
-        """Return the prompts that wait, and before them one that has not arrived anywhere."""
+    def leave(self) -> tuple[list[str], Unseen | None]:
+        """Tell nobody anything any more: another thread is on the screen.
+
+        Returns:
+            The prompts that wait, and before them one that has not arrived anywhere; and the live
+            run, for whoever wants to know how it goes on.
+        """
+        self._is_left = True
         sending = [self.sending] if self.sending is not None and self._run_id is None else []
-        return [*sending, *self.take_waiting()]
+        unsent = [*sending, *self.take_waiting()]
+        if self._run_id is None or self.thread_id is None:
+            return unsent, None
+        return unsent, Unseen(self._run_id, self.thread_id, self.title or "", self._began)
 
     def take_last(self) -> str | None:
         """Return the prompt that was sent last of those that wait; it waits no more."""
@@ -196,7 +198,7 @@ class Conversation:
         except CodyError as error:
             if not isinstance(error, ApprovalResolvedBefore):
                 self._answered.discard(approval_id)
-            self._listener.conversation_failed(error, ())
+            self._fail(error)
 
     async def _load(self, client: Client) -> None:
         if self.thread_id is None:
@@ -205,7 +207,7 @@ class Conversation:
             detail = await client.thread(self.thread_id)
         except CodyError as error:
             self.thread_id = None
-            self._listener.conversation_failed(error, ())
+            self._fail(error)
             return
         self._seen_at = detail.thread.updated_at
         self._seen = {run.id: run.updated_at for run in detail.runs}
@@ -259,7 +261,7 @@ class Conversation:
             whole = await self._whole(client, prompt)
         except CodyError as error:
             self._end()
-            self._listener.conversation_failed(error, [prompt, *self.take_waiting()])
+            self._fail(error, [prompt, *self.take_waiting()])
             return
         request = SubmitRequest(
             prompt=whole,
@@ -274,7 +276,7 @@ class Conversation:
             submitted = await client.submit(request)
         except CodyError as error:
             self._end()
-            self._listener.conversation_failed(error, [prompt, *self.take_waiting()])
+            self._fail(error, [prompt, *self.take_waiting()])
             return
         self.thread_id = submitted.thread_id
         await self._watch(client, submitted.run_id)
@@ -291,7 +293,7 @@ class Conversation:
 
         whole, problems = await attach(client, prompt, self._listener.mentions_of(prompt))
         for problem in problems:
-            self._listener.conversation_failed(problem, ())
+            self._fail(problem)
         if len(whole) > MAX_PROMPT_CHARACTERS:
             msg = f"the prompt has {len(whole):,} characters; {MAX_PROMPT_CHARACTERS:,} can be sent"
             raise InvalidRequest(msg)
@@ -309,7 +311,7 @@ class Conversation:
             if response is not None and not response.is_terminal:
                 await self._watch_stored(client, response)
         except CodyError as error:
-            self._listener.conversation_failed(error, ())
+            self._fail(error)
         finally:
             self._end()
 
@@ -328,9 +330,11 @@ class Conversation:
         except CodyError as error:
             self.is_stopping = False
             self._left.add(run_id)
-            self._listener.conversation_failed(error, ())
+            self._fail(error)
 
     def _show(self, snapshot: Snapshot) -> None:
+        if self._is_left:  # the last snapshot comes when following has been given up
+            return
         self.sending = None
         self._asked = snapshot.approvals
         run = snapshot.response
@@ -342,6 +346,10 @@ class Conversation:
             from cody_core.schema.threads import title_of
 
             self._take_title(title_of(next(iter(prompts_of(run)), "")))
+
+    def _fail(self, error: CodyError, unsent: Sequence[str] = ()) -> None:
+        if not self._is_left:
+            self._listener.conversation_failed(error, unsent)
 
     def _take_title(self, title: str) -> None:
         self.title = title

@@ -22,6 +22,8 @@ from textual import events
 from textual.app import App
 from textual.worker import WorkerFailed
 
+from cody_tui.text import printable
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from textual.driver import Driver
@@ -99,6 +101,10 @@ class TerminalApp(App[None]):
         self.app_resume_signal.subscribe(self, self._take_back, immediate=True)
         if not self.is_headless and os.name != "nt":
             self._heed_signals()
+
+    def notify(self, message: str, *, title: str = "", **how: Any) -> None:
+        """Show a passing note, whoever wrote the text of it."""
+        super().notify(printable(message), title=printable(title), **{**how, "markup": False})
 
     def on_print(self, event: events.Print) -> None:
         """Keep what was printed."""

@@ -24,7 +24,7 @@ from textual.widgets.option_list import Option
 from cody_tui.keys import listed
 from cody_tui.matching import best, spans
 from cody_tui.signs import signs
-from cody_tui.text import one_line
+from cody_tui.text import one_line, printable
 from cody_tui.widgets.one_line import OneLine
 
 DETAIL_WIDTH = 14
@@ -134,7 +134,7 @@ class Picker(ModalScreen[str | None]):
 
     def say(self, note: str | Content) -> None:
         """Show a line below the list."""
-        self._note.update(Content(note) if isinstance(note, str) else note)
+        self._note.update(Content(printable(note)) if isinstance(note, str) else note)
 
     @property
     def highlighted(self) -> str | None:
@@ -155,7 +155,7 @@ class Picker(ModalScreen[str | None]):
         options: list[Option] = []
         for group in groups:
             if group:
-                options.append(Option(Content(group), disabled=True))
+                options.append(Option(Content(one_line(group, 100)), disabled=True))
             options.extend(self._option(entry) for entry in found if entry.group == group)
         self._list.set_options(options)
         ids = [option.id for option in options]

@@ -120,8 +120,8 @@ class ChatScreen(Screen[None]):
 
     def open_thread(self, thread_id: str | None) -> None:
         """Show another thread; a live answer goes on unseen, and prompts that wait come back."""
-        before = self._conversation
-        if unsent := before.take_unsent():
+        unsent, unseen = self._conversation.leave()
+        if unsent:
             self.say(f"{len(unsent)} waiting; they stay in the prompt of their thread")
         self._prompt.turn_to(thread_id, unsent)
         self._conversation = Conversation(self, choices=self._choices, thread_id=thread_id)
@@ -132,7 +132,7 @@ class ChatScreen(Screen[None]):
         self.choices_changed()
         self._elsewhere.forget(thread_id)
         if self._client is not None:
-            if (unseen := before.unseen) is not None:
+            if unseen is not None:
                 self._elsewhere.leave(unseen)
                 self._watch(self._client, unseen)
             self._converse(self._client)

@@ -161,8 +161,8 @@ class Approval(Vertical, can_focus=True):
     def _show(self, question: ApprovalRequested) -> None:
         self._shown, self._is_answered = question, False
         self._quiet_since = time.monotonic()
-        said, tool = signs(self.app), unmistakable(one_line(question.tool, 64))
-        summary = in_words(unmistakable(one_line(question.summary, SUMMARY_LENGTH)), said)
+        said, tool = signs(self.app), one_line(unmistakable(question.tool), 64)
+        summary = in_words(one_line(unmistakable(question.summary), SUMMARY_LENGTH), said)
         self._question.update(Content.assemble((tool, "bold"), f" wants to: {summary}"))
         preview = question.preview or (question.summary if len(summary) > SHORT else "")
         self._text.update(_content(preview, said))

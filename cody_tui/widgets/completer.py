@@ -113,7 +113,8 @@ class Completer:
             self.dismiss()
             return
         if word == self._word:
-            self._offer([Suggestion(path, path) for path in paths])
+            # Of a name that cannot be shown as it is, what is written would be another one.
+            self._offer([Suggestion(path, path) for path in paths if path.isprintable()])
 
     def _offer(self, rows: Sequence[Suggestion]) -> None:
         if self._list is None:

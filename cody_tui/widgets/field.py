@@ -56,8 +56,8 @@ class Field(Still, TextArea, inherit_bindings=False):
         return self.document.text
 
     def write(self, text: str) -> None:
-        """Replace the text and put the cursor at its end."""
-        self.load_text(self._pastes.fold(text))
+        """Replace the text and put the cursor at its end; it is made safe to show."""
+        self.load_text(self._pastes.fold(printable(text)))
         self.move_cursor(self.document.end)
 
     def unfold(self) -> None:

@@ -167,7 +167,8 @@ async def test_a_click_opens_a_thread_and_running_ones_have_a_sign(
         await until(pilot, lambda: listed(pilot) == ["Today", "talk"])
         assert "● talk" in sidebar(pilot).render_line(1).text
         await pilot.click(Sidebar, offset=(8, 1))
-        await until(pilot, lambda: prompts(pilot) == ["▌ talk"])
+        await until(pilot, lambda: pilot.app.title == "talk · Cody")
+        await until(pilot, lambda: state(pilot) == "answering")
         key(pilot, "escape")
         await until(pilot, lambda: "■ talk" in sidebar(pilot).render_line(1).text)
 

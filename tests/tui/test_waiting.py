@@ -41,6 +41,7 @@ async def test_a_thread_that_asks_is_named_and_one_key_goes_there(make_app: Make
         key(pilot, "ctrl+n")
         await until(pilot, lambda: "Leave a note waits (^G)" in line(app))
         assert state(pilot) == "ready"
+        assert shown(pilot).strip() == ""
         assert "Leave a note waits for you: Ctrl+G goes there" in notes(app)
         key(pilot, "ctrl+g")
         panel = app.screen.query_one(Approval)

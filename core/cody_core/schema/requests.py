@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, StringConstraints
 
-from cody_core.schema.base import JsonObject, NonEmpty, Omittable, Shape, Uuid
+from cody_core.schema.base import JsonObject, NonEmpty, Omittable, Shape, Uuid, Whole
 from cody_core.schema.items import Item
 
 ReasoningEffort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
@@ -36,7 +36,9 @@ class SubmitRequest(Shape):
     submitted before is not run again: submitting is idempotent.
     """
 
-    prompt: Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARACTERS, pattern=r"\S")]
+    prompt: Annotated[
+        str, StringConstraints(max_length=MAX_PROMPT_CHARACTERS, pattern=r"\S"), Whole
+    ]
     model: Omittable[NonEmpty] = None
     provider_id: Omittable[NonEmpty] = None
     thread_id: Omittable[Uuid] = None
