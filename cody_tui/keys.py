@@ -145,7 +145,9 @@ def active(screen: Screen[Any]) -> dict[str, str]:
         if entry.binding.id and key != entry.binding.id:
             found.setdefault(entry.binding.id, key)
     users = changed(screen.app)
-    for binding in getattr(screen.focused, "KEYS", ()):
+    # What will have the focus, while the terminal's window has none.
+    focused = screen.focused or next(iter(screen.query(screen.AUTO_FOCUS or "Prompt")), None)
+    for binding in getattr(focused, "KEYS", ()):
         found.setdefault(binding.id, users.get(binding.id, binding.key).split(",")[0])
     return found
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cody_core.errors import CodyError
 from textual import events, on, work
+from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
@@ -205,6 +206,12 @@ class ChatScreen(Screen[None]):
     def on_resize(self, event: events.Resize) -> None:
         """Let a question have its share of the screen."""
         self._approval.fit(event.size.height)
+
+    def action_copy_text(self) -> None:
+        """Copy what the mouse has selected, and say so."""
+        if (text := self.get_selected_text()) is None:
+            raise SkipAction
+        self._transcript.copy(text, "what was selected")
 
     # The app's side
 

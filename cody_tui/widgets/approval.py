@@ -234,11 +234,11 @@ class Approval(Vertical, can_focus=True):
         """Say which keys answer, now that they do."""
         spoken, bound = not signs(self.app).draws, keys.active(self.screen)
         answers = (
-            f"{keys.short(bound[action], spoken=spoken)} {word}"
+            Content.assemble((keys.short(bound[action], spoken=spoken), "bold"), f" {word}")
             for action, word in _ANSWERS
             if action in bound
         )
-        self._keys.update(Content("  ".join(answers)))
+        self._keys.update(Content("  ").join(answers))
 
     def on_blur(self) -> None:
         """Say how to get here, now that the keys go elsewhere."""

@@ -87,7 +87,7 @@ class Prompt(Field):
     """How many prompts wait for the answer before them."""
 
     def __init__(self) -> None:
-        super().__init__("Ask anything")
+        super().__init__("Ask anything: @ names a file, / a command")
         self.commands: Sequence[Action] = ()
         self.find_files: FindFiles | None = None
         self._completer = Completer(self)

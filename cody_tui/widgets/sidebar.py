@@ -127,6 +127,7 @@ class Sidebar(ScrollView, can_focus=True, inherit_bindings=False):
         & .sidebar--open { color: $foreground; background: $surface; text-style: bold; }
         & .sidebar--cursor { color: $foreground; background: $panel; }
     }
+    Sidebar:ansi { border-right: vkey $border-blurred; }
     Sidebar:nocolor .sidebar--cursor { text-style: reverse; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

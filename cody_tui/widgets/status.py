@@ -5,7 +5,7 @@ Everything on it has a rank; what matters least goes first where there is no roo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -42,6 +42,13 @@ _COMMANDS: Final = ("app.palette", "commands")
 _HELP: Final = ("help.show", "help")
 _STOP: Final = ("chat.abort", "stop")
 _QUIT: Final = ("app.quit", "quit")
+_SIDEBAR: Final = (
+    ("sidebar.open", "open"),
+    ("sidebar.rename", "rename"),
+    ("sidebar.delete", "delete"),
+    ("sidebar.leave", "back"),
+)
+_RECALL: Final = (("line.submit", "take"), ("recall.leave", "back"))
 _LIVE: Final = ("sending", "thinking", "answering")
 _GAP: Final = 3
 _MODEL_LENGTH: Final = 32
@@ -141,16 +148,19 @@ class Status(Still, Widget):
 
     def _keys(self) -> list[_Part]:
         bound = dict(self.bound)
-        hints = [hint for hint in self._wanted() if hint[0] in bound]
+        hints = [hint for hint in self._wanted(bound) if hint[0] in bound]
         spoken = not signs(self.app).draws
         # The first key outlives most facts, the others go early.
-        ranks = (80, 50, 35)
+        ranks = (80, 50, 35, 30)
         return [
             _Part(f"{keys.short(bound[action], spoken=spoken)} {word}", rank, is_key=True)
             for (action, word), rank in zip(hints, ranks, strict=False)
         ]
 
-    def _wanted(self) -> Sequence[tuple[str, str]]:
+    def _wanted(self, bound: Mapping[str, str]) -> Sequence[tuple[str, str]]:
+        for place in (_SIDEBAR, _RECALL):
+            if place[-1][0] in bound:  # it has the focus
+                return place
         match self.state:
             case "asking":  # the panel that asks names its own
                 return (_COMMANDS, _HELP)
