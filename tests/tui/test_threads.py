@@ -361,7 +361,10 @@ async def test_an_edited_prompt_goes_on_in_a_new_thread(make_app: MakeApp) -> No
         await said(pilot, "one", "two", "three")
         before = chat(pilot).thread_id
         assert before is not None
-        await do(pilot, "prompt.edit", "2")
+        key(pilot, *["alt+up"] * 4)  # the answer to the second prompt of three
+        await until(pilot, lambda: transcript_of(pilot).item is not None)
+        key(pilot, "alt+e")
+        await until(pilot, lambda: prompt_of(pilot).text != "")
         assert prompt_of(pilot).text == "two"
         await send(pilot, "TWO")
         await until(pilot, lambda: prompts(pilot) == ["▌ one", "▌ TWO"])
