@@ -4,7 +4,7 @@ set positional-arguments
 default: check
 
 # Format, lint, types, import contracts, tests
-check: lint types contracts test
+check: lint types contracts functions test
 
 # Formatting and lint rules
 lint:
@@ -19,6 +19,12 @@ types:
 # Which layer may import which
 contracts:
     uv run lint-imports
+
+# The functions that run inside Convex, and the server that tests have for them; needs Node.js
+functions:
+    npm run --silent --prefix core/convex types
+    npm run --silent --prefix tests/convex types
+    npm run --silent --prefix core/convex test
 
 # The test suite; arguments go to pytest
 test *args:

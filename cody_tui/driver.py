@@ -14,7 +14,7 @@ import select
 import time
 from codecs import IncrementalDecoder, getincrementaldecoder
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
 from cody_core.glance import environment
 from textual import constants, events
@@ -24,7 +24,7 @@ from textual.message import Message
 
 READ_BYTES: Final = 65_536
 TICK: Final = 0.1
-"""Seconds after which it is looked whether an escape was a key, or the driver is to end."""
+"""Seconds after which it is looked whether an escape was a key."""
 _ANSWER: Final = re.compile(
     r"\x1b\][0-9][^\x07\x1b]*(?:\x07|\x1b\\)"  # a colour, what is on the clipboard
     r"|\x1b[P_^][^\x1b]*\x1b\\"  # a name, a setting
@@ -100,6 +100,11 @@ class TerminalParser(XTermParser):
         self._incoming = Incoming()
         self._held_since = 0.0
 
+    @property
+    def waits(self) -> bool:
+        """Whether it cannot tell yet what the last that was read is."""
+        return bool(self._incoming.held) or self._timeout_time is not None
+
     def feed(self, data: str) -> Iterable[Message]:
         """Yield the keys and pastes in what was read."""
         for piece in self._incoming.cut(data):
@@ -126,6 +131,12 @@ class TerminalDriver(LinuxDriver):
     in another way than Textual's, it is asked in that way, too.
     """
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._woken, self._wake = (
+            os.pipe()
+        )  # for good: Textual closes a driver to lend the terminal
+
     def start_application_mode(self) -> None:
         """Take the terminal."""
         super().start_application_mode()  # type: ignore[no-untyped-call]  # as Textual has it
@@ -143,12 +154,19 @@ class TerminalDriver(LinuxDriver):
         variables = environment()
         return "TMUX" in variables or "XTERM_VERSION" in variables
 
+    def disable_input(self) -> None:
+        """End the reading."""
+        os.write(self._wake, b"!")
+        super().disable_input()
+        os.read(self._woken, 1)
+
     def run_input_thread(self) -> None:
         """Read until it is to end, or the terminal has gone away."""
         parser, decoder = TerminalParser(self._debug), getincrementaldecoder("utf-8")("replace")
         while not self.exit_event.is_set():
-            ready, _, _ = select.select([self.fileno], [], [], TICK)
-            if ready and not self._read(parser, decoder):
+            tick = TICK if parser.waits else None
+            ready, _, _ = select.select([self.fileno, self._woken], [], [], tick)
+            if self.fileno in ready and not self._read(parser, decoder):
                 self.exit_event.wait()
             for message in parser.tick():
                 self.process_message(message)

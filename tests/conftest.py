@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support.convex import ConvexServer, missing
 from support.redis import RedisServer, find_server
 
 _OURS = ("CODY_", "CORE2_", "OPENAI_", "ANTHROPIC_", "OPENROUTER_", "REDIS_", "CONVEX_", "VLLM_")
@@ -32,9 +34,43 @@ def own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
     """A Redis server for the whole session; each test uses runs of its own."""
+    with _redis() as server:
+        yield server
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis server that a test has for itself, and may stop."""
+    with _redis() as server:
+        yield server
+
+
+@contextmanager
+def _redis() -> Iterator[RedisServer]:
     if (binary := find_server()) is None:
         pytest.skip("no redis-server: install Debian's redis-server, or uv sync on Linux x86-64")
     server = RedisServer(binary)
     server.start()
-    yield server
-    server.remove()
+    try:
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def convex_process() -> Iterator[ConvexServer]:
+    """A Convex server for the whole session."""
+    if (reason := missing()) is not None:
+        pytest.skip(reason)
+    server = ConvexServer()
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def convex(convex_process: ConvexServer) -> ConvexServer:
+    """That server, with nothing stored and no faults."""
+    convex_process.reset()
+    return convex_process

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from cody_core import __version__
 
-from cody_tui.commands import approvals, interactive, threads
+from cody_tui.commands import approvals, convex, interactive, threads
 from cody_tui.commands.chat import chat
 from cody_tui.commands.opening import CommandsOrThread
 from cody_tui.commands.options import (
@@ -19,7 +19,7 @@ from cody_tui.commands.options import (
     ThreadOption,
     TokenOption,
 )
-from cody_tui.commands.serve import serve
+from cody_tui.commands.serve import serve, worker
 
 app = typer.Typer(
     name="cody",
@@ -32,8 +32,10 @@ app = typer.Typer(
 )
 app.command()(chat)
 app.command()(serve)
+app.command()(worker)
 app.add_typer(threads.app)
 app.add_typer(approvals.app)
+app.add_typer(convex.app)
 
 
 def _version(value: bool) -> None:

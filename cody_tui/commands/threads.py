@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,6 +12,8 @@ from cody_tui.commands.invocation import settings_with, shown, thread_id, usage,
 
 if TYPE_CHECKING:
     from cody_core.client import Client
+    from cody_core.copying import Copied
+    from cody_core.settings import Settings
 
 app = typer.Typer(
     name="threads",
@@ -110,3 +112,43 @@ def export_thread(
             typer.echo(f"written to {save(detail, out, ending)}", err=True)
 
     with_client(settings_with(), act)
+
+
+@app.command("copy")
+def copy_threads(
+    source: Annotated[
+        Literal["sqlite", "convex"], typer.Option("--from", help="the store that is read")
+    ],
+    target: Annotated[
+        Literal["sqlite", "convex"], typer.Option("--to", help="the store that is written")
+    ],
+) -> None:
+    """Copy all conversations into another store; what is there already is passed over."""
+    if source == target:
+        usage("--from and --to name the same store")
+    import asyncio
+
+    copied = asyncio.run(_copy(settings_with(), source, target))
+    typer.echo("\r" if sys.stderr.isatty() else "", nl=False, err=True)
+    deleted = f"; {copied.deleted} deleted there stay so" if copied.deleted else ""
+    typer.echo(
+        f"{copied.threads} threads, {copied.new} of them new, {copied.runs} new runs{deleted}",
+        err=True,
+    )
+
+
+async def _copy(settings: Settings, source: str, target: str) -> Copied:
+    from cody_core.copying import copy_threads
+    from cody_core.resources import open_convex, open_sqlite
+
+    opened = {"sqlite": open_sqlite, "convex": open_convex}
+    async with opened[source](settings) as read, opened[target](settings) as written:
+        return await copy_threads(read, written, _progress)
+
+
+def _progress(copied: Copied) -> None:
+    """Rewrite one line on a terminal; elsewhere, say something now and then."""
+    if sys.stderr.isatty():
+        typer.echo(f"\r{copied.threads} threads, {copied.runs} new runs", nl=False, err=True)
+    elif copied.threads % 100 == 0:
+        typer.echo(f"{copied.threads} threads, {copied.runs} new runs", err=True)

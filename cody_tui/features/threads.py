@@ -6,7 +6,7 @@ or when the program ends in order. After a crash in between it is still there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from cody_core.errors import CodyError
@@ -20,6 +20,7 @@ from cody_tui.text import one_line
 
 if TYPE_CHECKING:
     from cody_core.client import Client
+    from cody_core.schema.changes import Changes
     from cody_core.schema.threads import Thread, ThreadPage
 
     from cody_tui.widgets.sidebar import Outlook, Request, Sidebar
@@ -77,7 +78,7 @@ class Threads:
         if self._sidebar is None:
             from cody_tui.widgets.sidebar import Sidebar
 
-            self._sidebar = Sidebar(self._load, self._look, self._asked)
+            self._sidebar = Sidebar(self._load, self._look, self._asked, self._hear)
             await self._stage.mount(self._sidebar)
         elif self._sidebar.display:
             self._sidebar.appear(False)
@@ -96,6 +97,10 @@ class Threads:
             return await client.threads(limit=PAGE, cursor=cursor)
         except CodyError:
             return None  # it is read again soon, and what was listed stays
+
+    def _hear(self) -> AsyncGenerator[Changes] | None:
+        client = self._stage.client
+        return None if client is None else client.changes(threads=True)
 
     def _look(self) -> Outlook:
         from cody_tui.widgets.sidebar import Outlook

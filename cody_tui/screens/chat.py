@@ -25,6 +25,7 @@ from cody_tui.standing import home_of, model_of, policy_of, settings_of, share_o
 from cody_tui.widgets.approval import Approval
 from cody_tui.widgets.prompt import Prompt
 from cody_tui.widgets.status import Status
+from cody_tui.widgets.still import Still
 from cody_tui.widgets.transcript import Transcript
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from cody_core.schema.threads import ThreadDetail
 
 
-class ChatScreen(Screen[None]):
+class ChatScreen(Still, Screen[None]):
     """One thread at a time: shown, continued, stopped, begun anew."""
 
     AUTO_FOCUS = "Prompt"
@@ -227,6 +228,7 @@ class ChatScreen(Screen[None]):
         self._client = client
         self._converse(client)
         self._learn_models(client)
+        self._hear(client)
         self.conversation_changed()
 
     @work(group="elsewhere")
@@ -240,6 +242,13 @@ class ChatScreen(Screen[None]):
             self._models = (await client.models()).models
             self.choices_changed()
 
+    @work(group="changes", exclusive=True)
+    async def _hear(self, client: Client) -> None:
+        with contextlib.suppress(CodyError):
+            async with contextlib.aclosing(client.changes()) as changes:
+                async for now in changes:
+                    self._status.unsaved = now.unsaved
+
     def disconnect(self, error: CodyError) -> None:
         """Say that there is nobody to converse with; what has been typed can be typed again."""
         self._client = None
@@ -251,7 +260,7 @@ class ChatScreen(Screen[None]):
         while self._farewells:
             await self._farewells.pop()()
         self._client = None
-        for group in ("conversation", "elsewhere", "answers", "models"):
+        for group in ("conversation", "elsewhere", "answers", "models", "changes"):
             for worker in self.workers.cancel_group(self, group):
                 with contextlib.suppress(WorkerCancelled, WorkerFailed):
                     await worker.wait()
@@ -364,9 +373,11 @@ class ChatScreen(Screen[None]):
             self._prompt.focus()
 
     def _take(self, response: Response) -> None:
+        before = self._runs.get(response.id)
         self._runs[response.id] = response
-        self._status.usage = response.usage or self._status.usage
-        self.choices_changed()
+        if before is None or response.is_terminal or response.usage != before.usage:
+            self._status.usage = response.usage or self._status.usage
+            self.choices_changed()
 
     def _tick(self) -> None:
         """Let a second pass, as long as there is something that may change in one."""

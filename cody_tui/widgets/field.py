@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
 
 from textual import events
 from textual.binding import BindingType
 from textual.geometry import Offset, Region
 from textual.strip import Strip
 from textual.widgets import TextArea
+from textual.widgets.text_area import TextAreaTheme
 
 from cody_tui.keys import key_for, named
 from cody_tui.text import printable
 from cody_tui.widgets.pastes import MOST_UNFOLDED, Pastes
 from cody_tui.widgets.still import Still
+
+THEME: Final = "field"
+
+
+@dataclass
+class _Look(TextAreaTheme):
+    """The styles that CSS says: looked up when they have changed, not again for every key."""
+
+    is_current: bool = field(default=False, init=False)
+
+    def apply_css(self, text_area: TextArea) -> None:
+        """Look them up."""
+        if not self.is_current:
+            super().apply_css(text_area)
+            self.is_current = True
 
 
 class Field(Still, TextArea, inherit_bindings=False):
@@ -38,6 +55,8 @@ class Field(Still, TextArea, inherit_bindings=False):
             placeholder=placeholder,
             tab_behavior="focus",
         )
+        self.register_theme(_Look(THEME))
+        self.theme = THEME
         self.cursor_blink = False
         self._pastes = Pastes()
 
@@ -101,6 +120,12 @@ class Field(Still, TextArea, inherit_bindings=False):
         """Delete a character, or a folded paste as a whole."""
         if not self._delete_paste(at_end=False):
             super().action_delete_right()
+
+    def notify_style_update(self) -> None:
+        """Have the styles looked up anew."""
+        if isinstance(self._theme, _Look):
+            self._theme.is_current = False
+        super().notify_style_update()
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Draw, and let the terminal's cursor stand at the caret: input methods open there.

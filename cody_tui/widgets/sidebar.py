@@ -7,11 +7,14 @@ and shown it draws anew only when something has changed.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, TypeAlias
 
+from cody_core.errors import CodyError
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from textual import events, work
@@ -25,16 +28,23 @@ from cody_tui.signs import signs
 from cody_tui.text import one_line
 
 if TYPE_CHECKING:
+    from cody_core.schema.changes import Changes
     from cody_core.schema.threads import Thread, ThreadPage, ThreadState
 
 LOOK_SECONDS: Final = 0.5
 LOAD_EVERY: Final = 6
 """How many looks after the last one the list is read again."""
+LOAD_TOLD: Final = 60
+"""The same, where we are told when it changes."""
+HEAR_SECONDS: Final = 2.0
+"""How long after there was nobody to tell us we ask for somebody again."""
 AHEAD: Final = 10
 """How many rows before the end of the list more of it is read."""
 
 Load: TypeAlias = "Callable[[str | None], Awaitable[ThreadPage | None]]"
 """Reads the page behind a cursor; ``None`` if it cannot be read now."""
+Hear: TypeAlias = "Callable[[], AsyncGenerator[Changes] | None]"
+"""Tells of changes of the list, if there is somebody who can."""
 Request: TypeAlias = Literal["open", "delete", "rename", "undo", "leave"]
 Ask: TypeAlias = "Callable[[Request, Thread | None], None]"
 """Does something with a thread, takes back what was done last, or leaves the sidebar."""
@@ -144,9 +154,13 @@ class Sidebar(ScrollView, can_focus=True, inherit_bindings=False):
         listed("escape", "ask('leave')", "sidebar.leave", "Go back to the prompt"),
     ]
 
-    def __init__(self, load: Load, look: Callable[[], Outlook], ask: Ask) -> None:
+    def __init__(
+        self, load: Load, look: Callable[[], Outlook], ask: Ask, hear: Hear = lambda: None
+    ) -> None:
         super().__init__()
         self._load = load
+        self._hear = hear
+        self._is_told = False
         self._look = look
         self._ask = ask
         self._outlook = Outlook()
@@ -162,6 +176,7 @@ class Sidebar(ScrollView, can_focus=True, inherit_bindings=False):
         self._clock = self.set_interval(LOOK_SECONDS, self._tick)
         self.look()
         self.read()
+        self._listen()
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -181,8 +196,11 @@ class Sidebar(ScrollView, can_focus=True, inherit_bindings=False):
             self._clock.resume()
             self.look()
             self.read()
+            self._listen()
         else:
             self._clock.pause()
+            self._is_told = False
+            self.workers.cancel_group(self, "sidebar-hear")
 
     @work(group="sidebar", exclusive=True)
     async def read(self) -> None:
@@ -195,6 +213,25 @@ class Sidebar(ScrollView, can_focus=True, inherit_bindings=False):
         if is_all or len(threads) == len(page.threads):
             self._next = page.next_cursor
         self._show(threads)
+
+    @work(group="sidebar-hear", exclusive=True)
+    async def _listen(self) -> None:
+        """Read the list again when others have changed it."""
+        while True:
+            if (told := self._hear()) is not None:
+                await self._read_when(told)
+            self._is_told = False
+            await asyncio.sleep(HEAR_SECONDS)
+
+    async def _read_when(self, told: AsyncGenerator[Changes]) -> None:
+        threads = 0
+        with suppress(CodyError):
+            async with aclosing(told) as changes:
+                async for now in changes:
+                    self._is_told = now.is_told
+                    if now.threads != threads:
+                        threads = now.threads
+                        self.read()
 
     @work(group="sidebar-more")
     async def _read_on(self, cursor: str) -> None:
@@ -213,7 +250,7 @@ class Sidebar(ScrollView, can_focus=True, inherit_bindings=False):
         if self._outlook != before:
             self.read()
             self._looks = LOAD_EVERY - 2  # a run that has ended is stored a moment later
-        elif self._looks >= LOAD_EVERY:
+        elif self._looks >= (LOAD_TOLD if self._is_told else LOAD_EVERY):
             self._looks = 0
             self.read()
 

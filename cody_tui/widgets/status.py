@@ -76,6 +76,8 @@ class Status(Still, Widget):
     policy: reactive[str] = reactive("ask")
     agent: reactive[str] = reactive("")
     share: reactive[Share | None] = reactive(None)
+    unsaved: reactive[int] = reactive(0)
+    """How many answers wait to be stored."""
     trouble: reactive[str] = reactive("")
     """What does not answer, so that there may be nothing to see for a while."""
     queued: reactive[int] = reactive(0)
@@ -128,6 +130,7 @@ class Status(Still, Widget):
             _Part(self._queued(), 60),
             _Part(_tokens(self.usage), 20),
             _Part(self.share.text if self.share is not None else "", 45),
+            _Part("saving is pending" if self.unsaved else "", 75, "$warning"),
         ]
         return [fact for fact in facts if fact.text]
 

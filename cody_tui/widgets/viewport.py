@@ -232,7 +232,9 @@ class Viewport(Widget):
         """Hand over rows that are composed already; what is not selected is not styled again."""
         if len(self._rows) != self.size.height or self._is_restyled:
             self._compose_rows()
-        rows = [self._row(y) for y in crop.line_range]
+        rows = self._rows[crop.y : crop.bottom]
+        if selection := self.text_selection:
+            rows = [self._chosen(y, selection) for y in crop.line_range]
         if filters := self.get_line_filters():
             ground = self.background_colors[1]  # dear, and the same for every row
             for line_filter in filters:
@@ -247,16 +249,10 @@ class Viewport(Widget):
             return Strip.blank(self.size.width)
         return self._rows[y].apply_offsets(0, self._row_keys[y])
 
-    def _row(self, y: int) -> Strip:
+    def _chosen(self, y: int, selection: Selection) -> Strip:
+        span = selection.get_span(self._row_keys[y]) if y < len(self._row_keys) else None
         row = self._rows[y]
-        selection = self.text_selection
-        if (
-            selection is not None
-            and y < len(self._row_keys)
-            and (span := selection.get_span(self._row_keys[y])) is not None
-        ):
-            row = span_over(row, *span, self._styles()["selection"])
-        return row
+        return row if span is None else span_over(row, *span, self._styles()["selection"])
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """Return the selected text, without the margin and the padding that rows have."""

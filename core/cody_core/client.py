@@ -9,12 +9,20 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
+from cody_core.schema.changes import Changes
 from cody_core.schema.events import START, Decision, Entry
 from cody_core.schema.files import Attachment
 from cody_core.schema.models import CoreInfo, ModelList
+from cody_core.schema.news import RunNews
 from cody_core.schema.requests import SubmitRequest, Submitted
 from cody_core.schema.response import Response
-from cody_core.schema.threads import Thread, ThreadChanges, ThreadDetail, ThreadPage
+from cody_core.schema.threads import (
+    Thread,
+    ThreadChanges,
+    ThreadDetail,
+    ThreadPage,
+    ThreadRequest,
+)
 
 
 class Client(Protocol):
@@ -39,11 +47,27 @@ class Client(Protocol):
     def follow(self, run_id: str, *, after: str = START) -> AsyncGenerator[Sequence[Entry]]:
         """Yield what there is after that offset, then what comes, up to the terminal event.
 
-        A run whose log has expired is replayed from the store. Close the iterator when leaving
-        early.
+        A run whose log has expired is replayed from the store; after an offset that the log gave,
+        there is its terminal event alone, and ``run`` has what came before. What the store has of a
+        run that is worked on in a process without a common log ends without one. Close the iterator
+        when leaving early.
 
         Raises:
             RunNotFound: neither log nor store knows the run.
+        """
+        ...
+
+    def watch(
+        self, thread_id: str, *, after: str | None = None
+    ) -> AsyncGenerator[Sequence[RunNews]]:
+        """Yield word of the runs of a thread: first of those that are live, then of what comes.
+
+        The first batch may be empty, and comes at once. After the offset of earlier word it goes on
+        from there, as far back as word is kept. What happens in a process without a common log is
+        not heard of. It never ends by itself. Close the iterator when leaving early.
+
+        Raises:
+            ThreadNotFound: there is no such thread.
         """
         ...
 
@@ -101,6 +125,16 @@ class Client(Protocol):
         """
         ...
 
+    async def create_thread(self, request: ThreadRequest) -> Thread:
+        """Make a thread that has no run yet, and return it.
+
+        Raises:
+            ThreadExists: there is a thread with that id, or was one.
+            UnknownProvider: no such provider is configured.
+            InvalidModel: the provider of the model cannot be told, or the two do not fit.
+        """
+        ...
+
     async def update_thread(self, thread_id: str, changes: ThreadChanges) -> None:
         """Change what a user may change of a thread.
 
@@ -135,6 +169,15 @@ class Client(Protocol):
 
         Raises:
             ThreadNotFound: there is no such thread.
+        """
+        ...
+
+    def changes(self, *, threads: bool = False) -> AsyncGenerator[Changes]:
+        """Yield how things stand beside the runs: at once, then whenever that has changed.
+
+        Of the list of threads it tells only with ``threads``, which may cost something, and only
+        what is heard of others: whoever changes it here knows. It ends with the core. Close the
+        iterator when leaving early.
         """
         ...
 

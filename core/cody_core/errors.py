@@ -4,9 +4,11 @@ CodyError
 ├── SettingsError                 a setting is missing or malformed
 ├── InvalidRequest                the caller asked for something impossible
 │   ├── ApprovalResolvedBefore    somebody answered first
+│   ├── ThreadExists
 │   ├── UnknownAgent
 │   ├── UnknownProvider
 │   └── InvalidModel
+├── TooManyRuns                   as many are on their way as there may be
 ├── NotFound
 │   ├── ThreadNotFound
 │   └── RunNotFound
@@ -27,6 +29,9 @@ CodyError
 ├── ToolError                     a tool could not do it; the message is for the model
 └── StoreError
     ├── StoreUnavailable          busy, full, locked or unreachable: waiting may help
+    │   ├── StoreRefused          the key is missing, wrong or without the right
+    │   ├── StoreOutdated         its functions are not there, or of another version
+    │   └── StoreOverQuota        it is stopped: over its limits, or paused
     └── StoreCorrupt              the stored data cannot be read by this version
 
 A foreign exception is translated once, at the edge of the adapter that met it, with ``raise …
@@ -67,6 +72,12 @@ class ApprovalResolvedBefore(InvalidRequest):
     code = "approval_resolved"
 
 
+class ThreadExists(InvalidRequest):
+    """There is a thread with that id, or was one."""
+
+    code = "thread_exists"
+
+
 class UnknownAgent(InvalidRequest):
     """No agent of that name is configured, or it names tools that do not exist."""
 
@@ -83,6 +94,17 @@ class InvalidModel(InvalidRequest):
     """The model's provider cannot be inferred, or model and provider do not fit."""
 
     code = "invalid_model"
+
+
+class TooManyRuns(CodyError):
+    """As many runs are on their way as there may be; waiting helps."""
+
+    code = "too_many_runs"
+
+    @classmethod
+    def of(cls, limit: int) -> TooManyRuns:
+        """Return the error that says how many there may be."""
+        return cls(f"{limit:,} runs are on their way, as many as there may be: try again later")
 
 
 class NotFound(CodyError):
@@ -218,6 +240,24 @@ class StoreUnavailable(StoreError):
     """The store is busy, full, locked or unreachable; waiting may help."""
 
     code = "store_unavailable"
+
+
+class StoreRefused(StoreUnavailable):
+    """The store does not take the key; the message names the variable."""
+
+    code = "store_refused"
+
+
+class StoreOutdated(StoreUnavailable):
+    """The store's functions are missing or of another version; the message says what to run."""
+
+    code = "store_outdated"
+
+
+class StoreOverQuota(StoreUnavailable):
+    """The store is stopped: it is over its limits, or paused."""
+
+    code = "store_over_quota"
 
 
 class StoreCorrupt(StoreError):

@@ -46,6 +46,11 @@ class Mirror:
         """Tell whether a tool is still writing."""
         return bool(self._outputs)
 
+    @property
+    def asked(self) -> frozenset[str]:
+        """The ids of the questions that nobody has answered yet."""
+        return frozenset(question.approval_id for question in self.reducer.approvals)
+
     async def follow(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Keep up with the log until its end, or until ``stop`` says so after something was read.
 

@@ -9,13 +9,21 @@ from urllib.parse import quote
 from cody_core.errors import RunNotFound, ThreadNotFound
 from cody_core.ids import is_uuid, new_id
 from cody_core.remote_calls import Server, open_server
-from cody_core.remote_stream import PATIENCE, follow
+from cody_core.remote_stream import PATIENCE, changes, follow, watch
+from cody_core.schema.changes import Changes
 from cody_core.schema.events import START, Decision, Entry
 from cody_core.schema.files import Attachment
 from cody_core.schema.models import CoreInfo, ModelList
+from cody_core.schema.news import RunNews
 from cody_core.schema.requests import SubmitRequest, Submitted
 from cody_core.schema.response import Response
-from cody_core.schema.threads import Thread, ThreadChanges, ThreadDetail, ThreadPage
+from cody_core.schema.threads import (
+    Thread,
+    ThreadChanges,
+    ThreadDetail,
+    ThreadPage,
+    ThreadRequest,
+)
 from cody_core.schema.wire import (
     ApprovalBody,
     AttachmentBody,
@@ -24,6 +32,7 @@ from cody_core.schema.wire import (
     ForkBody,
     InfoBody,
     ModelsBody,
+    NewThreadBody,
     SubmitBody,
     SubmittedBody,
     ThreadBody,
@@ -31,6 +40,7 @@ from cody_core.schema.wire import (
     ThreadDetailBody,
     ThreadPageBody,
     body_of,
+    body_with,
     shape_of,
 )
 
@@ -90,10 +100,20 @@ class RemoteClient:
             async for batch in batches:
                 yield batch
 
+    async def watch(
+        self, thread_id: str, *, after: str | None = None
+    ) -> AsyncGenerator[Sequence[RunNews]]:
+        """Yield word of the runs of a thread, over as many connections; see ``Client.watch``."""
+        stream = watch(self._server, _thread(thread_id), after=after, patience=self._patience)
+        async with aclosing(stream) as batches:
+            async for batch in batches:
+                yield batch
+
     async def cancel(self, run_id: str, *, reason: str = "cancelled by user") -> None:
         """Ask for the end of a run; see ``Client.cancel``."""
         path = f"/runs/{_run(run_id)}/cancel"
-        await self._server.ask("POST", path, body=CancelBody(reason=reason or None), again=True)
+        body = body_with(CancelBody, reason=reason) if reason else CancelBody()
+        await self._server.ask("POST", path, body=body, again=True)
 
     async def resolve_approval(
         self, run_id: str, approval_id: str, decision: Decision, *, reason: str | None = None
@@ -103,7 +123,7 @@ class RemoteClient:
         It is not sent twice: the second answer would be told that the first was somebody else's.
         """
         path = f"/runs/{_run(run_id)}/approvals/{quote(approval_id, safe='')}"
-        body = ApprovalBody(decision=decision, reason=reason or None)
+        body = body_with(ApprovalBody, decision=decision, **({"reason": reason} if reason else {}))
         await self._server.ask("POST", path, body=body)
 
     async def run(self, run_id: str) -> Response:
@@ -130,6 +150,13 @@ class RemoteClient:
         answer = await self._server.ask("GET", f"/threads/{_thread(thread_id)}", again=True)
         return self._server.read(ThreadDetailBody, answer).detail()
 
+    async def create_thread(self, request: ThreadRequest) -> Thread:
+        """Make a thread; see ``Client.create_thread``."""
+        body = body_of(NewThreadBody, request)
+        return self._server.read(
+            ThreadBody, await self._server.ask("POST", "/threads", body=body)
+        ).thread()
+
     async def update_thread(self, thread_id: str, changes: ThreadChanges) -> None:
         """Change a thread; see ``Client.update_thread``."""
         body = body_of(ThreadChangesBody, changes)
@@ -146,13 +173,17 @@ class RemoteClient:
         """Copy a thread up to a run; see ``Client.fork``."""
         runs = {"until": until, "before": before}
         named = {name: _run(run_id) for name, run_id in runs.items() if run_id is not None}
-        body = ForkBody(**named, title=title)
+        body = body_with(ForkBody, **named, title=title)
         answer = await self._server.ask("POST", f"/threads/{_thread(thread_id)}/fork", body=body)
         return self._server.read(ThreadBody, answer).thread()
 
     async def delete_thread(self, thread_id: str) -> None:
         """Delete a thread; see ``Client.delete_thread``."""
         await self._server.ask("DELETE", f"/threads/{_thread(thread_id)}")
+
+    def changes(self, *, threads: bool = False) -> AsyncGenerator[Changes]:
+        """Yield how things stand beside the runs, on the server; see ``Client.changes``."""
+        return changes(self._server, threads=threads)
 
     async def models(self, *, refresh: bool = False) -> ModelList:
         """Return the models there are; see ``Client.models``."""

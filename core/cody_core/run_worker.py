@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from cody_core.engine import Engine
+from cody_core.engine import Engine, EngineLimits
 from cody_core.errors import EventLogError, EventLogUnavailable
-from cody_core.eventlog import EventLog
-from cody_core.mirror import Mirror
-from cody_core.runqueue import Claim, RunQueue
+from cody_core.resources import Resources
+from cody_core.runqueue import Claim
 from cody_core.schema.requests import RunRequest
-from cody_core.schema.threads import Thread
+from cody_core.schema.response import Response
 from cody_core.tasks import task_group
+from cody_core.tools.grants import Grants
 from cody_core.workers.persist import Persister
 from cody_core.workers.recovery import interrupt
 from cody_core.workers.tools import ToolWorker
@@ -36,6 +36,13 @@ class _Live:
 
     run: RunRequest
     work: asyncio.Task[None] | None = None
+    place: asyncio.Semaphore | None = None
+
+    def free(self) -> None:
+        """Make room for another run. What is over does not stand in its way while it is stored."""
+        if self.place is not None:
+            self.place.release()
+            self.place = None
 
 
 class RunWorker:
@@ -43,37 +50,39 @@ class RunWorker:
 
     def __init__(
         self,
-        log: EventLog,
-        queue: RunQueue,
-        engine: Engine,
-        tool_worker: ToolWorker,
+        resources: Resources,
         persister: Persister,
-        tasks: asyncio.TaskGroup,
         *,
-        at_once: int,
-        new_threads: MutableMapping[str, Thread],
+        history: Callable[[RunRequest], Awaitable[Sequence[Response]]],
     ) -> None:
         """Build a worker; ``start`` lets it begin.
 
         Args:
-            log: The log of all runs.
-            queue: Where runs come from.
-            engine: Asks the models.
-            tool_worker: Makes their calls.
+            resources: The log of all runs, where they come from, and what is done with them.
             persister: Stores what came.
-            tasks: Owns the tasks of the runs.
-            at_once: How many runs are worked on at the same time.
-            new_threads: Threads that are still to be stored, under the run that begins them.
+            history: Returns the earlier responses of a run's thread, oldest first.
         """
-        self._log = log
-        self._queue = queue
-        self._engine = engine
-        self._tool_worker = tool_worker
+        settings = resources.settings
+        self._log = resources.log
+        self._queue = resources.queue
+        self._tasks = resources.tasks
         self._persister = persister
-        self._tasks = tasks
-        self._new_threads = new_threads
-        self._at_once = at_once
-        self._places = asyncio.Semaphore(at_once)
+        self._engine = Engine(
+            resources.log,
+            provider=resources.providers.get,
+            history=history,
+            tools=resources.tools,
+            limits=EngineLimits(settings.max_iterations, settings.max_retries),
+        )
+        self._tool_worker = ToolWorker(
+            resources.log,
+            resources.tools,
+            resources.sandbox,
+            workspace=settings.workspace,
+            grants=Grants.of(settings),
+        )
+        self._at_once = settings.max_runs
+        self._places = asyncio.Semaphore(settings.max_runs)
         self._live: dict[str, _Live] = {}
         self._serving: set[asyncio.Task[None]] = set()
         self._taking: asyncio.Task[None] | None = None
@@ -86,7 +95,8 @@ class RunWorker:
     @property
     def is_full(self) -> bool:
         """Whether a run that came now would have to wait."""
-        return self._taking is None or len(self._live) >= self._at_once
+        worked_on = sum(live.place is not None for live in self._live.values())
+        return self._taking is None or worked_on >= self._at_once
 
     def start(self) -> None:
         """Begin to take runs."""
@@ -109,10 +119,15 @@ class RunWorker:
         for live in self._live.values():
             if live.work is not None:
                 live.work.cancel()
+        self._persister.hurry()
         if self._serving:
             _, late = await asyncio.wait(self._serving, timeout=storing)
             for task in late:
                 task.cancel()
+
+    def store(self, run_id: str) -> None:
+        """Store a run that ended while it waited."""
+        self._own(self._tasks.create_task(self._store(run_id)))
 
     async def _take(self) -> None:
         while True:
@@ -132,26 +147,37 @@ class RunWorker:
     def _start(
         self, claim: Claim, *, ends: bool = False, places: asyncio.Semaphore | None = None
     ) -> None:
-        live = self._live[claim.run.run_id] = _Live(claim.run)
+        live = self._live[claim.run.run_id] = _Live(claim.run, place=places)
         task = self._tasks.create_task(self._serve(claim, live, ends=ends))
+        self._own(task)
+
+    def _own(self, task: asyncio.Task[None]) -> None:
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
-        if places is not None:
-            task.add_done_callback(lambda _: places.release())
+
+    async def _store(self, run_id: str) -> None:
+        try:
+            waiting = {run.run_id: run.new_thread for run in await self._queue.waiting()}
+            await self._persister.run(run_id, waiting.get(run_id))
+        except Exception:
+            logger.exception("run %s could not be stored", run_id)
 
     async def _serve(self, claim: Claim, live: _Live, *, ends: bool) -> None:
         run = claim.run
         try:
-            if claim.again and not await self._log.exists(run.run_id):
-                return  # it ended, was stored, and is forgotten
-            ends = ends or (claim.again and await self._has_begun(run))
+            found = await self._log.begin(run.run_id)
+            if found == "gone":
+                return  # it ended while it waited, was stored, and is forgotten
             async with task_group() as tasks:
-                new_thread = self._new_threads.pop(run.run_id, None)
-                tasks.create_task(self._persister.run(run.run_id, new_thread))
+                tasks.create_task(self._persister.run(run.run_id, run.new_thread))
+                # What a worker that died had begun is not begun again: calls may have been made.
+                ends = ends or found != "first"
                 live.work = tasks.create_task(self._end(run) if ends else self._work(run))
+                live.work.add_done_callback(lambda _: live.free())
         except Exception:
             logger.exception("run %s could not be stored", run.run_id)
         finally:
+            live.free()
             del self._live[run.run_id]
             with suppress(EventLogError):
                 await self._queue.done(claim)
@@ -167,10 +193,3 @@ class RunWorker:
 
     async def _end(self, run: RunRequest) -> None:
         await interrupt(self._log, run.run_id)
-
-    async def _has_begun(self, run: RunRequest) -> bool:
-        """Tell whether a worker that died had begun: its calls must not be made twice."""
-        mirror = Mirror(self._log, run.run_id)
-        await mirror.catch_up()
-        response = mirror.reducer.response
-        return response is not None and (bool(response.output_items) or response.usage is not None)

@@ -9,44 +9,43 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
 from cody_core import __version__
-from cody_core.engine import Engine, EngineLimits
+from cody_core.bulletin import Bulletin
 from cody_core.errors import (
     AppendedBefore,
     ApprovalResolvedBefore,
+    CodyError,
     InvalidRequest,
     RunClosed,
-    RunNotFound,
     StoreUnavailable,
+    ThreadExists,
     ThreadNotFound,
     ToolError,
 )
-from cody_core.eventlog import EventLog
 from cody_core.forking import fork
-from cody_core.glance import environment
 from cody_core.ids import new_id, now_ms
-from cody_core.mirror import Mirror
-from cody_core.process import ProcessLock
+from cody_core.patience import impatient
 from cody_core.providers.catalog import known_models
 from cody_core.providers.offered import offered_models
 from cody_core.providers.pool import ProviderPool
-from cody_core.reducer import replay
-from cody_core.resources import DATABASE, open_log, open_store
+from cody_core.resources import Resources, open_resources, place_of_store
 from cody_core.run_worker import RunWorker
-from cody_core.runqueue import RunQueue
+from cody_core.runs import Runs
+from cody_core.schema.changes import Changes
 from cody_core.schema.events import (
     START,
     ApprovalResolved,
     Decision,
     Entry,
+    Payload,
     TurnAbortedByUser,
-    offset_key,
 )
 from cody_core.schema.files import Attachment
 from cody_core.schema.models import CoreInfo, ModelList
+from cody_core.schema.news import RunNews
 from cody_core.schema.requests import RunRequest, SubmitRequest, Submitted
 from cody_core.schema.response import Response
 from cody_core.schema.threads import (
@@ -54,27 +53,33 @@ from cody_core.schema.threads import (
     ThreadChanges,
     ThreadDetail,
     ThreadPage,
+    ThreadRequest,
 )
 from cody_core.settings import Settings
-from cody_core.stores import Store
-from cody_core.submission import decide, event_factory, new_thread, start_event
-from cody_core.tasks import task_group
+from cody_core.submission import (
+    decide,
+    empty_thread,
+    event_factory,
+    never_begun,
+    new_thread,
+    start_event,
+)
 from cody_core.tools.attachment import attachment
-from cody_core.tools.builtin import builtin_tools
 from cody_core.tools.file_search import Listing
-from cody_core.tools.grants import Grants
 from cody_core.tools.registry import Registry
-from cody_core.tools.sandbox.host import ProcessSandbox
 from cody_core.workers.approvals import once_key
 from cody_core.workers.outbox import Outbox
 from cody_core.workers.persist import Persister
-from cody_core.workers.recovery import recover
-from cody_core.workers.tools import ToolWorker
+from cody_core.workers.recovery import recover, until_recovered
 
 logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 5.0
 """How long leaving the runtime waits for runs to be stored."""
+CREATE_SECONDS = 2.0
+"""How long a run waits for its new thread to be stored before it begins all the same."""
+ANSWER_SECONDS = 5.0
+"""How long a log that is away is waited for where somebody waits for the answer."""
 
 
 @asynccontextmanager
@@ -101,94 +106,94 @@ async def open_runtime(
         StoreUnavailable: the data directory cannot be written.
         StoreCorrupt: the database is damaged, or of a newer version.
     """
-    async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_store(settings))
-        log, queue = await stack.enter_async_context(open_log(settings, shared=shared))
-        process = stack.enter_context(ProcessLock(settings.home / "processes"))
-        pool = providers or ProviderPool(settings)
-        stack.push_async_callback(pool.aclose)
-        registry = tools or Registry(builtin_tools(environment(), secrets=settings.secrets))
-        sandbox = await stack.enter_async_context(ProcessSandbox(settings.home / "sandbox"))
-        grants = Grants.of(settings)
-        tool_worker = ToolWorker(
-            log, registry, sandbox, workspace=settings.workspace, grants=grants
-        )
-        tasks = await stack.enter_async_context(task_group())
-        runtime = Runtime(settings, log, queue, store, pool, registry, tool_worker, process, tasks)
-        stack.push_async_callback(runtime.stop)
-        runtime.start(works=works)
-        yield runtime
+    async with open_resources(
+        settings, providers=providers, tools=tools, shared=shared
+    ) as resources:
+        runtime = Runtime(resources)
+        try:
+            runtime.start(works=works)
+            yield runtime
+        finally:
+            await runtime.stop()
 
 
 class Runtime:
     """The local client, from ``open_runtime``. See ``Client`` for what its methods promise."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        log: EventLog,
-        queue: RunQueue,
-        store: Store,
-        providers: ProviderPool,
-        tools: Registry,
-        tool_worker: ToolWorker,
-        process: ProcessLock,
-        tasks: asyncio.TaskGroup,
-    ) -> None:
+    def __init__(self, resources: Resources) -> None:
+        settings = resources.settings
+        self._resources = resources
         self._settings = settings
-        self._log = log
-        self._queue = queue
-        self._store = store
-        self._providers = providers
-        self._process = process
-        self._tasks = tasks
-        self._tools = tools
+        self._log = resources.log
+        self._queue = resources.queue
+        self._store = resources.store
         self._outbox = Outbox(settings.home / "outbox")
+        self._bulletin = Bulletin(resources.store, resources.tasks, unsaved=self._unsaved)
         self._persister = Persister(
-            log, store, self._outbox, owner=process.id, log_ttl=settings.log_ttl
+            resources.log,
+            resources.store,
+            self._outbox,
+            owner=resources.process.id,
+            log_ttl=settings.log_ttl,
+            tell=self._bulletin.look,
         )
-        self._new_threads: dict[str, Thread] = {}
-        engine = Engine(
-            log,
-            provider=providers.get,
-            history=self._history,
-            tools=tools,
-            limits=EngineLimits(settings.max_iterations, settings.max_retries),
-        )
-        self._worker = RunWorker(
-            log,
-            queue,
-            engine,
-            tool_worker,
-            self._persister,
-            tasks,
-            at_once=settings.max_runs,
-            new_threads=self._new_threads,
-        )
+        self._settled = asyncio.Event()
+        self._runs = Runs(resources.log, resources.store, self._persister, self._settled)
+        self._worker = RunWorker(resources, self._persister, history=self._history)
         self._files = Listing(settings.workspace)
         self._submitting: dict[str, RunRequest] = {}
         self._recovery: asyncio.Task[None] | None = None
+        self._warming: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
 
     def start(self, *, works: bool = True) -> None:
         """Put in order what an earlier process left behind, and begin to work on runs."""
-        self._recovery = self._tasks.create_task(
-            recover(
+        recovering = until_recovered(self._recover, self._stopping)
+        self._recovery = self._resources.tasks.create_task(recovering)
+        if works:
+            self._worker.start()
+
+    async def _recover(self) -> bool:
+        try:
+            return await recover(
                 self._log,
                 self._store,
                 self._outbox,
-                self._process.is_alive,
+                self._resources.process.is_alive,
+                taken=self._queue.waiting,
                 log_ttl=self._settings.log_ttl,
             )
-        )
-        if works:
-            self._worker.start()
+        finally:
+            self._settled.set()
+            self._bulletin.look()
+
+    def _unsaved(self) -> int:
+        return len(self._persister.pending | self._outbox.kept)
+
+    def warm(self) -> None:
+        """Make ready whom the first run would have to wait for: to import an SDK takes seconds."""
+        self._warming = self._resources.tasks.create_task(self._warm())
+
+    async def _warm(self) -> None:
+        settings = self._settings
+        keys = {"openai": settings.openai_api_key, "anthropic": settings.anthropic_api_key}
+        try:
+            usual = [model.provider_id for model in known_models(settings) if model.is_default]
+            for name in dict.fromkeys([*usual, *(name for name, key in keys.items() if key)]):
+                await self._resources.providers.get(name)
+        except CodyError as error:  # whoever submits to it is told
+            logger.warning("a provider cannot be made ready: %s", error)
 
     async def stop(self, *, grace: float = 0.0) -> None:
         """End all runs, wait a moment for them to be stored, then leave the rest to the outbox.
 
         ``grace`` is how many seconds they may go on for before that. Stopping twice is allowed.
         """
+        self._stopping.set()
+        self._bulletin.close()
         await self._worker.stop(grace=grace, storing=GRACE_SECONDS)
+        if self._warming is not None:
+            self._warming.cancel()
         if self._recovery is not None:
             _, late = await asyncio.wait({self._recovery}, timeout=GRACE_SECONDS)
             for task in late:
@@ -197,94 +202,108 @@ class Runtime:
     @property
     def trouble(self) -> str | None:
         """What does not answer; see ``Client.trouble``."""
-        return self._log.trouble or self._persister.trouble
+        return self._log.trouble
 
     async def submit(self, request: SubmitRequest) -> Submitted:
         """Start a run; see ``Client.submit``."""
         run_id = request.run_id or new_id()
-        if (known := await self._submitted(run_id)) is not None:
-            return known
-        thread = await self._thread_of(request)
-        run = decide(self._settings, request, run_id, thread, tools=self._tools.names)
-        self._submitting[run_id] = run
-        try:
-            await self._announce(run, request.prompt, is_new=thread is None)
-        except AppendedBefore:  # by another process, at the same moment
-            if (known := await self._submitted(run_id)) is not None:
+        with impatient(ANSWER_SECONDS):
+            if request.run_id and (known := await self._submitted(run_id)) is not None:
                 return known
-            raise
-        finally:
-            del self._submitting[run_id]
+            thread = await self._thread_of(request)
+            run = decide(self._settings, request, run_id, thread, tools=self._resources.tools.names)
+            self._submitting[run_id] = run
+            try:
+                await self._announce(run, request.prompt, is_new=thread is None)
+            except AppendedBefore:  # by another process, at the same moment
+                if (known := await self._submitted(run_id)) is not None:
+                    return known
+                raise
+            finally:
+                del self._submitting[run_id]
         return Submitted(run_id=run_id, thread_id=run.thread_id, turn_id=run.turn_id)
 
     async def _announce(self, run: RunRequest, prompt: str, *, is_new: bool) -> None:
-        if is_new and (unstored := await self._create(run, prompt)) is not None:
-            self._new_threads[run.run_id] = unstored
-        start = start_event(run, queued=self._worker.is_full)
-        try:
-            await self._log.append(run.run_id, [start], once="start")
-            await self._queue.put(run)
-        except BaseException:
-            self._new_threads.pop(run.run_id, None)
-            raise
+        unstored = self._persister.new_thread(run.thread_id)
+        if is_new:
+            unstored = await self._create(run, prompt)
+        if unstored is not None:
+            run = run.model_copy(update={"new_thread": unstored})
+        await self._queue.put(run, start_event(run, queued=self._worker.is_full))
 
-    async def follow(self, run_id: str, *, after: str = START) -> AsyncGenerator[Sequence[Entry]]:
-        """Yield a run's events; see ``Client.follow``.
+    def follow(self, run_id: str, *, after: str = START) -> AsyncGenerator[Sequence[Entry]]:
+        """Yield a run's events; see ``Client.follow``."""
+        return self._runs.follow(run_id, after=after)
 
-        Of a run the log has forgotten, resuming in the middle yields nothing: ``run`` has it all.
-        """
-        if await self._log.exists(run_id):
-            async with aclosing(self._log.read(run_id, after=after)) as batches:
-                async for batch in batches:
-                    yield batch
-            return
-        if (response := await self._store.get_run(run_id)) is None:
-            raise _run_not_found(run_id)
-        entries = [Entry(f"0-{at}", event=event) for at, event in enumerate(replay(response), 1)]
-        if rest := [e for e in entries if offset_key(e.offset) > offset_key(after)]:
-            yield rest
+    def watch(
+        self, thread_id: str, *, after: str | None = None
+    ) -> AsyncGenerator[Sequence[RunNews]]:
+        """Yield word of the runs of a thread; see ``Client.watch``."""
+        return self._runs.watch(thread_id, after=after)
 
     async def cancel(self, run_id: str, *, reason: str = "cancelled by user") -> None:
-        """Append the request to end; see ``Client.cancel``."""
-        response = await self.run(run_id)
-        if response.is_terminal and not await self._goes_on(run_id):
-            return
-        if not await self._log.exists(run_id):
+        """Append the request to end; see ``Client.cancel``.
+
+        A run that nobody has begun is ended at once: its turn may be a long time away.
+        """
+        with impatient(ANSWER_SECONDS):
+            if (mirror := await self._runs.mirror(run_id)) is None:
+                await self._refuse_unless_ended(run_id)
+                return
+            response = mirror.reducer.response
+            if response is None or mirror.reducer.is_terminal:
+                return
+            is_waiting = response.status == "queued"
+            payloads: list[Payload] = [TurnAbortedByUser(turn_id=response.turn_id, reason=reason)]
+            if is_waiting:
+                payloads.append(never_begun(run_id))
+            event = event_factory(run_id)
+            try:
+                await self._log.append(run_id, [event(payload) for payload in payloads])
+            except RunClosed:
+                logger.debug("run %s ended before it could be cancelled", run_id)
+                return
+        if is_waiting:
+            self._worker.store(run_id)
+
+    async def _refuse_unless_ended(self, run_id: str) -> None:
+        if not (await self._runs.get(run_id)).is_terminal:
             msg = f"run {run_id!r} is at work in another Cody, out of reach of this one: "
             raise InvalidRequest(msg + "stop it there")
-        abort = TurnAbortedByUser(turn_id=response.turn_id, reason=reason)
-        try:
-            await self._log.append(run_id, [event_factory(run_id)(abort)])
-        except RunClosed:
-            logger.debug("run %s ended before it could be cancelled", run_id)
 
     async def resolve_approval(
         self, run_id: str, approval_id: str, decision: Decision, *, reason: str | None = None
     ) -> None:
         """Answer a question; see ``Client.resolve_approval``."""
-        await self.run(run_id)
-        mirror = Mirror(self._log, run_id)
-        await mirror.catch_up()
         msg = f"approval {approval_id!r} was answered before, or is not asked for (any more)"
-        if approval_id not in {asked.approval_id for asked in mirror.reducer.approvals}:
-            raise ApprovalResolvedBefore(msg)
-        answer = ApprovalResolved(
-            approval_id=approval_id, decision=decision, by="user", reason=reason
-        )
-        try:
-            await self._log.append(
-                run_id, [event_factory(run_id)(answer)], once=once_key(approval_id)
+        with impatient(ANSWER_SECONDS):
+            mirror = await self._runs.mirror(run_id)
+            if mirror is None:
+                await self._runs.get(run_id)
+            if mirror is None or approval_id not in mirror.asked:
+                raise ApprovalResolvedBefore(msg)
+            answer = ApprovalResolved(
+                approval_id=approval_id, decision=decision, by="user", reason=reason
             )
-        except (AppendedBefore, RunClosed) as error:
-            raise ApprovalResolvedBefore(msg) from error
+            try:
+                await self._log.append(
+                    run_id, [event_factory(run_id)(answer)], once=once_key(approval_id)
+                )
+            except (AppendedBefore, RunClosed) as error:
+                raise ApprovalResolvedBefore(msg) from error
 
     async def run(self, run_id: str) -> Response:
         """Return a run so far; see ``Client.run``."""
-        if (response := await self._reduced(run_id)) is not None:
-            return response
-        if (response := await self._store.get_run(run_id)) is not None:
-            return response
-        raise _run_not_found(run_id)
+        with impatient(ANSWER_SECONDS):
+            return await self._runs.get(run_id)
+
+    async def create_thread(self, request: ThreadRequest) -> Thread:
+        """Make a thread; see ``Client.create_thread``."""
+        thread = empty_thread(self._settings, request)
+        if not await self._store.create_thread(thread):
+            msg = f"there is a thread {thread.id!r}, or was one: leave its id out to be given one"
+            raise ThreadExists(msg)
+        return thread
 
     async def threads(
         self,
@@ -300,9 +319,9 @@ class Runtime:
 
     async def thread(self, thread_id: str) -> ThreadDetail:
         """Return a thread and its runs; see ``Client.thread``."""
-        if (thread := await self._store.get_thread(thread_id)) is None:
+        if (thread := await self._runs.thread(thread_id)) is None:
             raise _thread_not_found(thread_id)
-        return ThreadDetail(thread=thread, runs=tuple(await self._runs_of(thread_id)))
+        return ThreadDetail(thread=thread, runs=tuple(await self._runs.all_of_thread(thread_id)))
 
     async def update_thread(self, thread_id: str, changes: ThreadChanges) -> None:
         """Change a thread; see ``Client.update_thread``."""
@@ -333,10 +352,14 @@ class Runtime:
         if not await self._store.delete_thread(thread_id):
             raise _thread_not_found(thread_id)
 
+    def changes(self, *, threads: bool = False) -> AsyncGenerator[Changes]:
+        """Yield how things stand beside the runs; see ``Client.changes``."""
+        return self._bulletin.read(threads=threads)
+
     async def models(self, *, refresh: bool = False) -> ModelList:
         """Return the models there are; see ``Client.models``."""
         if refresh:
-            return await offered_models(self._settings, self._providers)
+            return await offered_models(self._settings, self._resources.providers)
         return ModelList(models=tuple(known_models(self._settings)))
 
     async def info(self) -> CoreInfo:
@@ -345,7 +368,7 @@ class Runtime:
         return CoreInfo(
             version=__version__,
             log=_without_password(settings.redis_url) if settings.redis_url else "memory",
-            store=str(settings.home / DATABASE),
+            store=place_of_store(settings),
             workspace=str(settings.workspace),
             home=str(settings.home),
         )
@@ -363,18 +386,20 @@ class Runtime:
 
     async def _submitted(self, run_id: str) -> Submitted | None:
         """Return where a run is that was submitted before."""
-        if run := self._submitting.get(run_id) or self._worker.live.get(run_id):
-            known: Response | RunRequest = run
-        elif response := await self._reduced(run_id) or await self._store.get_run(run_id):
-            known = response
-        else:
+        known: Response | RunRequest | None
+        known = self._submitting.get(run_id) or self._worker.live.get(run_id)
+        if known is None:
+            # While the store is away the log has to be enough: it keeps runs that are not stored.
+            with suppress(StoreUnavailable):
+                known = await self._runs.find(run_id)
+        if known is None:
             return None
         return Submitted(run_id=run_id, thread_id=known.thread_id, turn_id=known.turn_id)
 
     async def _thread_of(self, request: SubmitRequest) -> Thread | None:
         if request.thread_id is None:
             return None
-        if (thread := await self._store.get_thread(request.thread_id)) is None:
+        if (thread := await self._runs.thread(request.thread_id)) is None:
             raise _thread_not_found(request.thread_id)
         return thread
 
@@ -382,46 +407,22 @@ class Runtime:
         """Store a new thread. If the store is away, return it: it is stored along with the run."""
         thread = new_thread(run, prompt)
         try:
-            await self._store.create_thread(thread)
-        except StoreUnavailable as error:
-            logger.warning("saving is pending: %s", error)
+            async with asyncio.timeout(CREATE_SECONDS):
+                await self._store.create_thread(thread)
+        except (StoreUnavailable, TimeoutError) as error:
+            logger.warning("saving is pending: %s", error or "the store does not answer in time")
             return thread
         return None
 
-    async def _reduced(self, run_id: str) -> Response | None:
-        if not await self._log.exists(run_id):
-            return None
-        mirror = Mirror(self._log, run_id)
-        await mirror.catch_up()
-        return mirror.reducer.response
-
-    async def _goes_on(self, run_id: str) -> bool:
-        """Tell whether the log waits for more: a run with an error in its stream is not over."""
-        if not await self._log.exists(run_id):
-            return False
-        mirror = Mirror(self._log, run_id)
-        await mirror.catch_up()
-        return not mirror.reducer.is_terminal
-
     async def _history(self, run: RunRequest) -> Sequence[Response]:
-        runs = await self._runs_of(run.thread_id)
+        runs = await self._runs.of_thread(run.thread_id)
         return [response for response in runs if response.id != run.run_id]
-
-    async def _runs_of(self, thread_id: str) -> Sequence[Response]:
-        """Return the stored runs of a thread, with what is not stored yet laid over them."""
-        runs = {response.id: response for response in await self._store.list_runs(thread_id)}
-        runs |= {response.id: response for response in self._persister.unsaved(thread_id)}
-        return sorted(runs.values(), key=lambda response: (response.created_at, response.id))
 
 
 def _without_password(url: str) -> str:
     """Return where a server is, and nothing of how to get in: that may be in the query, too."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-def _run_not_found(run_id: str) -> RunNotFound:
-    return RunNotFound(f"there is no run {run_id!r}, neither in the log nor in the store")
 
 
 def _thread_not_found(thread_id: str) -> ThreadNotFound:

@@ -42,6 +42,7 @@ ProviderKind = Literal["openai", "openai_chat", "anthropic", "demo"]
 PolicyName = Literal["ask", "auto-edit", "full-auto", "read-only"]
 EffortName = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 ToolModeName = Literal["calls", "script", "both"]
+StoreName = Literal["auto", "sqlite", "convex"]
 DEFAULT_AGENT = "default"
 """The agent that answers when none is named; ``[agents.default]`` may say how."""
 
@@ -163,8 +164,12 @@ class Settings(BaseSettings):
     """What ``cody serve`` lets in, and how it ends."""
     redis_url: str | None = Field(None, validation_alias="REDIS_URL", repr=False)
     """The Redis server that holds the event log; without it the log lives in this process."""
+    store: StoreName = Field("auto", validation_alias="CODY_STORE")
+    """Where threads are: in Convex, in a file of this machine, or where ``CONVEX_URL`` tells."""
     convex_url: str | None = Field(None, validation_alias="CONVEX_URL")
-    """The Convex deployment that stores threads."""
+    """The Convex deployment that stores threads; without it they are in a file of this machine."""
+    convex_deploy_key: SecretStr | None = Field(None, validation_alias="CONVEX_DEPLOY_KEY")
+    """The deploy key of that deployment, or the admin key of one that is self-hosted."""
 
     home: Path = Field(default_factory=default_home, validation_alias="CODY_HOME")
     """The directory that holds the database, logs and everything else cody keeps."""
@@ -185,7 +190,7 @@ class Settings(BaseSettings):
 
     max_iterations: int = Field(50, ge=1, validation_alias="CODY_MAX_ITERATIONS")
     """How often one run may ask the model, tool calls answered in between."""
-    max_runs: int = Field(64, ge=1, validation_alias="CODY_MAX_RUNS")
+    max_runs: int = Field(256, ge=1, validation_alias="CODY_MAX_RUNS")
     """How many runs one process works on at the same time; further ones are queued."""
     claim_seconds: float = Field(20.0, gt=0, validation_alias="CODY_CLAIM_SECONDS")
     """Seconds without a sign of life after which another worker takes a run over."""
@@ -221,7 +226,7 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> frozenset[str]:
         """Every key there is: what must not reach a tool's child process, or a log."""
-        found = [self.openai_api_key, self.anthropic_api_key, self.token]
+        found = [self.openai_api_key, self.anthropic_api_key, self.token, self.convex_deploy_key]
         found += [provider.api_key for provider in self.providers.values()]
         return frozenset(key.get_secret_value() for key in found if key is not None)
 
@@ -229,6 +234,11 @@ class Settings(BaseSettings):
     def has_model(self) -> bool:
         """Tell whether there is a model to talk to, or only the demo."""
         return bool(self.model or self.provider_id or self.openai_api_key or self.anthropic_api_key)
+
+    @property
+    def is_on_convex(self) -> bool:
+        """Tell whether threads are stored in Convex."""
+        return self.store == "convex" or (self.store == "auto" and bool(self.convex_url))
 
     def agent(self, name: str) -> AgentSettings | None:
         """Return an agent, or ``None`` if there is none of that name; a default one always is."""

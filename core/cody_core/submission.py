@@ -9,11 +9,11 @@ from cody_core.errors import UnknownAgent
 from cody_core.ids import new_id, now_ms, traceparent
 from cody_core.instructions import instructions
 from cody_core.providers.catalog import resolve
-from cody_core.schema.events import Event, EventFactory, ResponseStart, TraceContext
+from cody_core.schema.events import Event, EventFactory, ResponseDone, ResponseStart, TraceContext
 from cody_core.schema.items import Message
 from cody_core.schema.models import ModelInfo
 from cody_core.schema.requests import RunRequest, SubmitRequest, ToolMode
-from cody_core.schema.threads import Thread, title_of
+from cody_core.schema.threads import Thread, ThreadRequest, title_of
 from cody_core.settings import DEFAULT_AGENT, AgentSettings, Settings
 
 
@@ -117,6 +117,30 @@ def new_thread(run: RunRequest, prompt: str) -> Thread:
     )
 
 
+def empty_thread(settings: Settings, request: ThreadRequest) -> Thread:
+    """Return the thread that is asked for, without a run.
+
+    Raises:
+        UnknownProvider: no such provider is configured.
+        InvalidModel: the provider of the model cannot be told, or the two do not fit.
+    """
+    model = None
+    if request.model is not None or request.provider_id is not None:
+        model = resolve(settings, request.model, request.provider_id)
+    now = now_ms()
+    return Thread(
+        id=request.thread_id or new_id(),
+        title=request.title,
+        summary=request.summary,
+        tags=request.tags,
+        agent_role=request.agent_role,
+        model_id=model.id if model is not None else None,
+        provider_id=model.provider_id if model is not None else None,
+        created_at=now,
+        updated_at=now,
+    )
+
+
 def event_factory(run_id: str) -> EventFactory:
     """Return what makes the envelopes of a client's own acts on a run."""
     return EventFactory(run_id, TraceContext(traceparent=traceparent(run_id)))
@@ -136,3 +160,8 @@ def start_event(run: RunRequest, *, queued: bool = False) -> Event:
         status="queued" if queued else None,
     )
     return event_factory(run.run_id)(start)
+
+
+def never_begun(run_id: str) -> ResponseDone:
+    """Return the end of a run that was cancelled before its turn had come."""
+    return ResponseDone(response_id=run_id, status="aborted", finish_reason="aborted")

@@ -9,7 +9,7 @@ import sys
 import time
 from types import FrameType
 
-from benchmarks import cancelling, latency, logs, reducer, screen, storing, tools
+from benchmarks import cancelling, latency, logs, reducer, screen, serving, storing, tools
 
 SUBJECTS = {
     "reducer": reducer.tables,
@@ -19,6 +19,7 @@ SUBJECTS = {
     "tools": tools.tables,
     "cancelling": cancelling.tables,
     "screen": screen.tables,
+    "serving": serving.tables,
 }
 
 

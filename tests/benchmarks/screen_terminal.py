@@ -25,6 +25,8 @@ from typing import Final, Self
 
 import pyte
 
+from benchmarks.usage import Usage
+
 COLUMNS: Final = 120
 LINES: Final = 40
 _ANSWERS: Final[dict[bytes, bytes]] = {
@@ -162,30 +164,10 @@ class Terminal:
         msg = f"{text!r} was never shown"
         raise LookupError(msg)
 
-    # What the process costs
-
     @property
-    def cpu_seconds(self) -> float:
-        """User and system time of the program so far, without that of its children."""
-        fields = self._proc("stat").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    @property
-    def resident_mb(self) -> float:
-        """Resident memory now."""
-        return self._status("VmRSS")
-
-    @property
-    def peak_mb(self) -> float:
-        """The most resident memory there was."""
-        return self._status("VmHWM")
-
-    def _status(self, name: str) -> float:
-        line = next(line for line in self._proc("status").splitlines() if line.startswith(name))
-        return int(line.split()[1]) / 1024
-
-    def _proc(self, name: str) -> str:
-        return Path(f"/proc/{self._process.pid}/{name}").read_text()
+    def usage(self) -> Usage:
+        """What the program costs."""
+        return Usage(self._process.pid)
 
 
 def row_of(screen: pyte.Screen, y: int) -> str:

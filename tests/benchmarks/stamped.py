@@ -16,24 +16,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cody_core.client import Client
-from cody_core.eventlog import EventLog
+from cody_core.eventlog import Beginning, EventLog
 from cody_core.eventlog.memory import MemoryEventLog
 from cody_core.eventlog.redis import RedisEventLog
 from cody_core.process import ProcessLock
 from cody_core.providers.pool import ProviderPool
 from cody_core.providers.scripted import ScriptedProvider, Step
+from cody_core.resources import Resources
 from cody_core.runqueue.memory import MemoryRunQueue
 from cody_core.runtime import Runtime
 from cody_core.schema.events import START, Entry, Event, Payload, ResponseDone
+from cody_core.schema.news import RunNews
 from cody_core.schema.requests import SubmitRequest
 from cody_core.settings import Settings, load_settings
 from cody_core.stores.sqlite import SqliteStore
 from cody_core.tasks import task_group
 from cody_core.tools import BaseTool, ToolContext, ToolKind, ToolResult
-from cody_core.tools.grants import Grants
 from cody_core.tools.registry import Registry
 from cody_core.tools.sandbox.host import ProcessSandbox
-from cody_core.workers.tools import ToolWorker
 from pydantic import BaseModel
 
 
@@ -81,11 +81,20 @@ class StampedLog:
     ) -> AsyncGenerator[Sequence[Entry]]:
         return self._log.read(run_id, after=after, follow=follow)
 
+    async def begin(self, run_id: str) -> Beginning:
+        return await self._log.begin(run_id)
+
     async def exists(self, run_id: str) -> bool:
         return await self._log.exists(run_id)
 
     async def expire(self, run_id: str, *, seconds: float) -> None:
         await self._log.expire(run_id, seconds=seconds)
+
+    def news(self, *, after: str, follow: bool = True) -> AsyncGenerator[Sequence[RunNews]]:
+        return self._log.news(after=after, follow=follow)
+
+    async def newest(self) -> str:
+        return await self._log.newest()
 
     async def aclose(self) -> None:
         await self._log.aclose()
@@ -156,20 +165,23 @@ async def open_core(home: Path, redis_url: str | None) -> AsyncIterator[Core]:
     The sandbox's compiled engine is kept in ``home``, and used by whoever comes next.
     """
     settings = _settings(home, redis_url)
-    registry = Registry([Double()])
     turns: deque[Sequence[Step]] = deque()
     provider = ScriptedProvider(lambda _: turns.popleft(), record=False)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(SqliteStore.open(home / "cody.db"))
         log = await stack.enter_async_context(open_log(redis_url))
-        process = stack.enter_context(ProcessLock(home / "processes"))
-        pool = ProviderPool(settings, {"scripted": provider})
-        sandbox = await stack.enter_async_context(ProcessSandbox(home / "sandbox"))
-        worker = ToolWorker(log, registry, sandbox, workspace=home, grants=Grants.of(settings))
-        tasks = await stack.enter_async_context(task_group())
-        runtime = Runtime(
-            settings, log, MemoryRunQueue(), store, pool, registry, worker, process, tasks
+        resources = Resources(
+            settings=settings,
+            log=log,
+            queue=MemoryRunQueue(log, limit=settings.serve.max_live),
+            store=store,
+            providers=ProviderPool(settings, {"scripted": provider}),
+            tools=Registry([Double()]),
+            sandbox=await stack.enter_async_context(ProcessSandbox(home / "sandbox")),
+            process=stack.enter_context(ProcessLock(home / "processes")),
+            tasks=await stack.enter_async_context(task_group()),
         )
+        runtime = Runtime(resources)
         stack.push_async_callback(runtime.stop)
         runtime.start()
         yield Core(runtime, log, turns)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
+
+ROUNDING: Final = 1e-6
 
 
 class Table:
@@ -23,6 +26,22 @@ class Table:
             cells = [value.rjust(width) for value, width in zip(values, widths[1:], strict=True)]
             lines.append("  ".join(["", label.ljust(widths[0]), *cells]))
         return "\n".join(lines)
+
+
+class Goals(Table):
+    """Figures and what they may be at most."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title, "what", "measured", "goal", "of the goal", "")
+
+    def goal(self, label: str, value: float, limit: float) -> None:
+        """Add a figure."""
+        mark = "PASS" if value <= limit + ROUNDING else "over"
+        self.add(label, value, limit, value / limit, mark)
+
+    def note(self, label: str, value: float) -> None:
+        """Add a figure that nothing is demanded of."""
+        self.add(label, value, "", "", "")
 
 
 def _shown(value: float | str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
-from pathlib import Path
 from typing import Protocol
 
 import pytest
@@ -13,29 +12,23 @@ from cody_core.client import Client
 from cody_core.errors import (
     ApprovalResolvedBefore,
     InvalidModel,
-    InvalidRequest,
-    NotFound,
     RunNotFound,
-    ThreadNotFound,
     UnknownAgent,
     UnknownProvider,
 )
 from cody_core.ids import new_id
-from cody_core.providers.scripted import Call, Hang, Say, ScriptedProvider, Think
+from cody_core.providers.scripted import Hang, Say, ScriptedProvider, Think
 from cody_core.reducer import ResponseReducer
 from cody_core.schema.events import (
     START,
-    ApprovalRequested,
     ApprovalResolved,
     Entry,
     TurnAbortedByUser,
 )
-from cody_core.schema.files import Attachment
 from cody_core.schema.items import FunctionCallOutput
 from cody_core.schema.requests import ModelRequest, SubmitRequest
-from cody_core.schema.threads import ThreadChanges
-from cody_core.tools import Intent, Tool, ToolContext, ToolKind, ToolResult
-from pydantic import BaseModel
+from cody_core.tools import Tool
+from support.asking import Runner, commands, question
 from support.core import MODEL, ask, ended, events_of, texts
 
 UNICODE = "Grüße, 世界 \u2028 \r\n 🌍"
@@ -68,9 +61,9 @@ async def entries_of(client: Client, run_id: str, after: str = START) -> list[En
         return [entry async for batch in batches for entry in batch]
 
 
-async def hanging(client: Client) -> tuple[str, str]:
+async def hanging(client: Client, thread_id: str | None = None) -> tuple[str, str]:
     """Submit a prompt whose answer hangs, wait for its first words; return run and thread."""
-    submitted = await client.submit(SubmitRequest(prompt="hang"))
+    submitted = await client.submit(SubmitRequest(prompt="hang", thread_id=thread_id))
     reducer = ResponseReducer()
     async with asyncio.timeout(20), aclosing(client.follow(submitted.run_id)) as batches:
         async for batch in batches:
@@ -78,6 +71,12 @@ async def hanging(client: Client) -> tuple[str, str]:
             if reducer.response is not None and "I was" in texts(reducer.response.output_items):
                 return submitted.run_id, submitted.thread_id
     pytest.fail("it did not hang")
+
+
+async def asked(client: Client) -> tuple[str, str]:
+    """Submit a prompt, and return its run and the question that it asks."""
+    submitted = await client.submit(SubmitRequest(prompt="go"))
+    return submitted.run_id, (await question(client, submitted.run_id)).approval_id
 
 
 class RunContract:
@@ -164,6 +163,17 @@ class RunContract:
             reducer.feed(await entries_of(client, response.id))
             assert reducer.response == response
 
+    async def test_of_a_run_the_log_has_forgotten_midway_there_is_the_end_once(
+        self, opened: Opened
+    ) -> None:
+        async with opened(echo()) as client:
+            response = await ask(client, "hello")
+            whole = await entries_of(client, response.id)
+        async with opened(echo()) as client:
+            (end,) = await entries_of(client, response.id, whole[2].offset)
+            assert (end.is_terminal, end.event.run_id) == (True, response.id)
+            assert await entries_of(client, response.id, end.offset) == []
+
     async def test_cancelling_keeps_what_came(self, opened: Opened) -> None:
         async with opened(echo()) as client:
             run_id, thread_id = await hanging(client)
@@ -207,40 +217,16 @@ class RunContract:
                 assert repr(nowhere) in caught.value.message
 
 
-class Arguments(BaseModel):
-    command: str
-
-
-class Runner:
-    """A tool that asks, and remembers what it was allowed."""
-
-    name = "shell"
-    description = "Run a command."
-    kind: ToolKind = "execute"
-    arguments = Arguments
-
-    def __init__(self) -> None:
-        self.ran: list[str] = []
-
-    async def intend(self, arguments: Arguments, context: ToolContext) -> Intent:
-        return Intent("run it", preview=arguments.command, command=arguments.command)
-
-    async def call(self, arguments: Arguments, context: ToolContext) -> ToolResult:
-        self.ran.append(arguments.command)
-        return ToolResult("ok")
-
-
 class ApprovalContract:
     @pytest.fixture
     async def asking(self, opened: Opened) -> AsyncIterator[tuple[Client, Runner]]:
         runner = Runner()
-        provider = ScriptedProvider([[Call("shell", {"command": "make"})], [Say("end")]])
-        async with opened(provider, tools=[runner], policy="ask") as client:
+        async with opened(commands("make"), tools=[runner], policy="ask") as client:
             yield client, runner
 
     async def test_consent_lets_a_call_run(self, asking: tuple[Client, Runner]) -> None:
         client, runner = asking
-        run_id, approval_id = await self._question(client)
+        run_id, approval_id = await asked(client)
         await client.resolve_approval(run_id, approval_id, "approve")
         response = await ended(client, run_id)
         assert (response.status, runner.ran) == ("complete", ["make"])
@@ -249,7 +235,7 @@ class ApprovalContract:
         self, asking: tuple[Client, Runner]
     ) -> None:
         client, runner = asking
-        run_id, approval_id = await self._question(client)
+        run_id, approval_id = await asked(client)
         await client.resolve_approval(run_id, approval_id, "deny", reason="not on Sundays")
         response = await ended(client, run_id)
         (output,) = [i for i in response.output_items if isinstance(i, FunctionCallOutput)]
@@ -258,7 +244,7 @@ class ApprovalContract:
 
     async def test_the_first_answer_counts(self, asking: tuple[Client, Runner]) -> None:
         client, runner = asking
-        run_id, approval_id = await self._question(client)
+        run_id, approval_id = await asked(client)
         given = await asyncio.gather(
             *(client.resolve_approval(run_id, approval_id, "approve") for _ in range(4)),
             return_exceptions=True,
@@ -274,167 +260,10 @@ class ApprovalContract:
         self, asking: tuple[Client, Runner]
     ) -> None:
         client, _ = asking
-        run_id, approval_id = await self._question(client)
+        run_id, approval_id = await asked(client)
         with pytest.raises(ApprovalResolvedBefore):
             await client.resolve_approval(run_id, new_id(), "approve")
         await client.cancel(run_id)
         await ended(client, run_id)
         with pytest.raises(ApprovalResolvedBefore):
             await client.resolve_approval(run_id, approval_id, "approve")
-
-    async def _question(self, client: Client) -> tuple[str, str]:
-        submitted = await client.submit(SubmitRequest(prompt="go"))
-        async with asyncio.timeout(20), aclosing(client.follow(submitted.run_id)) as batches:
-            async for batch in batches:
-                for entry in batch:
-                    if isinstance(entry.payload, ApprovalRequested):
-                        return submitted.run_id, entry.payload.approval_id
-        pytest.fail("nothing was asked")
-
-
-class ThreadContract:
-    async def test_threads_are_listed_found_changed_and_deleted(self, opened: Opened) -> None:
-        async with opened(echo()) as client:
-            first, second = await ask(client, "about bees"), await ask(client, "about whales")
-            assert await self._titles(client) == ["about whales", "about bees"]
-            assert await self._titles(client, query="bees") == ["about bees"]
-            changes = ThreadChanges(title="Bees", tags=("nature",), summary="s", agent_role="r")
-            await client.update_thread(first.thread_id, changes)
-            assert await self._titles(client, tag="nature") == ["Bees"]
-            thread = (await client.thread(first.thread_id)).thread
-            assert (thread.title, thread.tags) == ("Bees", ("nature",))
-            assert (thread.summary, thread.agent_role) == ("s", "r")
-            await client.update_thread(first.thread_id, ThreadChanges(tags=()))
-            assert await self._titles(client, tag="nature") == []
-            await client.delete_thread(second.thread_id)
-            assert await self._titles(client) == ["Bees"]
-
-    async def test_pages_follow_one_another(self, opened: Opened) -> None:
-        async with opened(echo()) as client:
-            threads = [(await ask(client, f"prompt {number}")).thread_id for number in range(5)]
-            seen, cursor = [], None
-            while True:
-                page = await client.threads(limit=2, cursor=cursor)
-                seen += [thread.id for thread in page.threads]
-                if (cursor := page.next_cursor) is None:
-                    break
-            assert seen == threads[::-1]
-            assert len((await client.threads(limit=1000)).threads) == 5
-            for wrong in (client.threads(cursor="nonsense"), client.threads(limit=0)):
-                with pytest.raises(InvalidRequest):
-                    await wrong
-
-    async def test_lists_tell_how_a_thread_stands(self, opened: Opened) -> None:
-        async with opened(echo()) as client:
-            run_id, _ = await hanging(client)
-            states: list[str | None] = []
-            async with asyncio.timeout(20):
-                while states != ["running"]:
-                    await asyncio.sleep(0.001)
-                    states = [thread.state for thread in (await client.threads()).threads]
-            await client.cancel(run_id)
-            await ended(client, run_id)
-            async with asyncio.timeout(20):
-                while states != ["stopped"]:
-                    await asyncio.sleep(0.001)
-                    states = [thread.state for thread in (await client.threads()).threads]
-
-    async def test_a_thread_holds_its_runs_in_order_and_remembers_its_model(
-        self, opened: Opened
-    ) -> None:
-        async with opened(echo()) as client:
-            first = await ask(client, "one")
-            second = await ask(client, "two", first.thread_id)
-            detail = await client.thread(first.thread_id)
-            assert detail.runs == (first, second)
-            assert f"{detail.thread.provider_id}/{detail.thread.model_id}" == MODEL
-            assert detail.thread.created_at <= first.created_at <= detail.thread.updated_at
-
-    async def test_an_empty_change_is_refused(self, opened: Opened) -> None:
-        async with opened(echo()) as client:
-            response = await ask(client)
-            with pytest.raises(InvalidRequest):
-                await client.update_thread(response.thread_id, ThreadChanges())
-
-    async def test_deleting_a_thread_ends_its_live_runs(self, opened: Opened) -> None:
-        async with opened(echo()) as client:
-            run_id, thread_id = await hanging(client)
-            following = entries_of(client, run_id)
-            await client.delete_thread(thread_id)
-            assert (await following)[-1].is_terminal
-            assert await self._titles(client) == []
-
-    async def test_a_fork_goes_its_own_way(self, opened: Opened) -> None:
-        async with opened(echo()) as client:
-            first = await ask(client, "one")
-            second = await ask(client, "two", first.thread_id)
-            copy = await client.fork(first.thread_id, before=second.id, title="Other")
-            detail = await client.thread(copy.id)
-            assert (copy.title, detail.thread) == ("Other", copy)
-            assert [texts(run.output_items) for run in detail.runs] == [["one"]]
-            copy = await client.fork(first.thread_id, until=second.id)
-            assert len((await client.thread(copy.id)).runs) == 2
-            with pytest.raises(RunNotFound):
-                await client.fork(first.thread_id, until=new_id())
-            run_id, thread_id = await hanging(client)
-            with pytest.raises(InvalidRequest):
-                await client.fork(thread_id, until=run_id)
-            await client.cancel(run_id)
-
-    @pytest.mark.parametrize("nowhere", NOWHERE)
-    async def test_a_thread_that_does_not_exist_is_said_to_be_so(
-        self, opened: Opened, nowhere: str
-    ) -> None:
-        async with opened(echo()) as client:
-            lookups: list[Awaitable[object]] = [
-                client.thread(nowhere),
-                client.delete_thread(nowhere),
-                client.update_thread(nowhere, ThreadChanges(title="x")),
-                client.fork(nowhere),
-            ]
-            for lookup in lookups:
-                with pytest.raises(ThreadNotFound) as caught:
-                    await lookup
-                assert repr(nowhere) in caught.value.message
-            with pytest.raises(ThreadNotFound):
-                await client.submit(SubmitRequest(prompt="x", thread_id=new_id()))
-
-    async def _titles(self, client: Client, **filters: str) -> list[str]:
-        page = await client.threads(
-            query=filters.get("query"), tag=filters.get("tag"), limit=10, cursor=None
-        )
-        return [thread.title for thread in page.threads]
-
-
-class PlaceContract:
-    async def test_models_are_listed_with_the_default_marked(self, opened: Opened) -> None:
-        async with opened(echo(), anthropic_api_key="sk-none") as client:
-            known = await client.models()
-            assert [model.name for model in known.models if model.is_default] == [MODEL]
-            assert any(model.price is not None for model in known.models)
-
-    async def test_it_tells_where_things_are(self, opened: Opened, tmp_path: Path) -> None:
-        async with opened(echo()) as client:
-            info = await client.info()
-        assert (info.home, info.log) == (str(tmp_path / "home"), "memory")
-        assert info.workspace == str(tmp_path / "work")
-
-    @pytest.fixture
-    def files(self) -> None:
-        Path("träger.py").write_text("print('ß')\n", "utf-8")
-        Path("blob").write_bytes(b"\0\1")
-
-    @pytest.mark.usefixtures("files")
-    async def test_files_are_found_and_read(self, opened: Opened) -> None:
-        async with opened(echo()) as client:
-            assert "träger.py" in await client.find_files("träg")
-            assert len(await client.find_files("", limit=1)) == 1
-            assert len(await client.find_files("", limit=1000)) >= 2
-            size = len("print('ß')\n".encode())
-            attached = Attachment(path="träger.py", content="print('ß')\n", size=size)
-            assert await client.read_attachment("träger.py") == attached
-            with pytest.raises(NotFound):
-                await client.read_attachment("nothing here")
-            for refused in ("blob", "../outside"):
-                with pytest.raises(InvalidRequest):
-                    await client.read_attachment(refused)

@@ -12,39 +12,15 @@ import pytest
 from cody_core.client import Client
 from cody_core.errors import ApprovalResolvedBefore, RunNotFound
 from cody_core.ids import new_id
-from cody_core.providers.scripted import Call, Say, ScriptedProvider
+from cody_core.providers.scripted import Say, ScriptedProvider
 from cody_core.schema.events import ApprovalRequested, ApprovalResolved, Decision
 from cody_core.schema.items import FunctionCallOutput
 from cody_core.schema.requests import SubmitRequest
 from cody_core.schema.response import Response
-from cody_core.tools import Intent, ToolContext, ToolKind, ToolResult
 from cody_core.tools.shell import Shell
-from pydantic import BaseModel
+from support.asking import Runner, commands, question
 from support.core import core, ended, events_of
 from support.redis import RedisServer
-
-
-class Arguments(BaseModel):
-    command: str
-
-
-class Runner:
-    """A tool that asks, and remembers what it was allowed."""
-
-    name = "shell"
-    description = "Run a command."
-    kind: ToolKind = "execute"
-    arguments = Arguments
-
-    def __init__(self) -> None:
-        self.ran: list[str] = []
-
-    async def intend(self, arguments: Arguments, context: ToolContext) -> Intent:
-        return Intent("run it", preview=arguments.command, command=arguments.command)
-
-    async def call(self, arguments: Arguments, context: ToolContext) -> ToolResult:
-        self.ran.append(arguments.command)
-        return ToolResult("ok")
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -53,20 +29,6 @@ def flags(request: pytest.FixtureRequest) -> dict[str, Any]:
         return {"policy": "ask"}
     server: RedisServer = request.getfixturevalue("redis_server")
     return {"policy": "ask", "redis_url": server.url}
-
-
-async def question(client: Client, run_id: str) -> ApprovalRequested:
-    """Wait for the question a run asks."""
-    async with asyncio.timeout(10), aclosing(client.follow(run_id)) as batches:
-        async for batch in batches:
-            for entry in batch:
-                if isinstance(entry.payload, ApprovalRequested):
-                    return entry.payload
-    pytest.fail("nothing was asked")
-
-
-def commands(*texts: str) -> ScriptedProvider:
-    return ScriptedProvider([*([Call("shell", {"command": text})] for text in texts), [Say("end")]])
 
 
 def output(response: Response) -> FunctionCallOutput:

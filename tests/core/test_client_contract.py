@@ -12,7 +12,8 @@ from cody_core.tools import Tool
 from support.core import core
 from support.server import served
 
-from .client_contract import ApprovalContract, Opened, PlaceContract, RunContract, ThreadContract
+from .client_contract import ApprovalContract, Opened, RunContract
+from .client_thread_contract import PlaceContract, ThreadContract
 
 
 @asynccontextmanager

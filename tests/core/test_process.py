@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +19,10 @@ from cody_core.process import ProcessLock
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     return tmp_path / "home" / "processes"
+
+
+def locks(directory: Path) -> list[str]:
+    return [file.name for file in directory.glob("*.lock")]
 
 
 HOLDER = """
@@ -50,7 +57,7 @@ def test_a_process_that_is_killed_is_dead_even_if_its_child_is_not(directory: Pa
         assert (directory / f"{process_id}.lock").exists()
         assert not mine.is_alive(process_id)
         assert not mine.is_alive(process_id)
-        assert [file.name for file in directory.iterdir()] == [f"{mine.id}.lock"]
+        assert locks(directory) == [f"{mine.id}.lock"]
 
 
 def test_a_process_that_ends_leaves_nothing_behind(directory: Path) -> None:
@@ -59,17 +66,47 @@ def test_a_process_that_ends_leaves_nothing_behind(directory: Path) -> None:
             assert mine.is_alive(process_id)
             process.communicate()
         assert process.returncode == 0
-        assert not mine.is_alive(process_id)
-    assert list(directory.iterdir()) == []
+        assert mine.is_alive(process_id) is None
+    assert locks(directory) == []
 
 
 def test_one_is_alive_and_nobody_and_a_stranger_are_not(directory: Path) -> None:
     with ProcessLock(directory) as mine, ProcessLock(directory) as other:
         assert mine.is_alive(mine.id)
         assert mine.is_alive(other.id)
-        assert not mine.is_alive(None)
-        assert not mine.is_alive(new_id())
-    assert list(directory.iterdir()) == []
+        assert mine.is_alive(None) is None
+        assert mine.is_alive(new_id()) is None
+        assert mine.is_alive(f"{mine.id.partition('.')[0]}.{new_id()}") is None
+    assert locks(directory) == []
+
+
+def test_of_a_process_of_another_place_only_what_others_have_seen_counts(
+    directory: Path, tmp_path: Path
+) -> None:
+    with ProcessLock(directory) as mine, ProcessLock(tmp_path / "elsewhere") as theirs:
+        assert not mine.is_alive(theirs.id)
+        assert mine.is_alive(theirs.id, seen=True)
+        gone = f"{mine.id.partition('.')[0]}.{new_id()}"
+        assert not mine.is_alive(gone, seen=True), "our own eyes count more"
+        assert not mine.is_alive("../../somewhere")
+
+
+def test_a_copy_of_the_directory_on_a_machine_of_another_name_is_another_place(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ProcessLock(directory) as mine:
+        copy = shutil.copytree(directory, tmp_path / "copy")
+        monkeypatch.setattr(socket, "gethostname", lambda: "another")
+        with ProcessLock(copy) as theirs:
+            assert theirs.is_alive(mine.id, seen=True)
+            assert not theirs.is_alive(mine.id)
+
+
+def test_processes_that_start_at_once_agree_on_their_place(directory: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: ProcessLock(directory).id, range(16)))
+    assert len({process_id.partition(".")[0] for process_id in made}) == 1
+    assert [file.name for file in directory.iterdir()] == ["place"]
 
 
 def test_the_directory_is_made_for_its_owner_only(directory: Path) -> None:

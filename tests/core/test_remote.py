@@ -25,10 +25,9 @@ from cody_core.remote_calls import open_server
 from cody_core.remote_stream import Backoff, follow
 from cody_core.schema.events import START, ItemDelta, ItemStart, ResponseDone
 from cody_core.schema.requests import SubmitRequest
-from cody_core.schema.response import ErrorInfo
 from cody_core.schema.wire import ERRORS
 from cody_core.sse import KEEP_ALIVE, encode
-from support.shapes import RUN, THREAD, TURN, events, response, started
+from support.shapes import RUN, THREAD, TURN, events, started
 from wire.server import ALL_CUTS, Answer, Cut, WireServer, whole
 
 INFO = Answer.json(
@@ -140,22 +139,6 @@ async def test_nothing_follows_the_end() -> None:
     async with WireServer() as server, connected(server, GONE) as client:
         assert await followed(client, STREAM[-1][0]) == []
     assert resumed_at(server) == [STREAM[-1][0]]
-
-
-async def test_a_run_that_lost_its_log_midway_still_ends() -> None:
-    error = ErrorInfo(code="interrupted", message="cody stopped")
-    stored = response(status="error", error=error).model_dump(mode="json")
-    answers = [Answer.sse(sse(STREAM[:2]), then="break"), GONE, Answer.json(stored)]
-    async with (
-        WireServer() as server,
-        connected(server, *answers) as client,
-        aclosing(client.follow(RUN)) as batches,
-    ):
-        entries = [entry async for batch in batches for entry in batch]
-    *before, last = entries
-    assert [(entry.offset, entry.data) for entry in before] == STREAM[:2]
-    assert (last.is_terminal, last.offset) == (True, "1700000000000-2")
-    assert getattr(last.payload, "error", None) == error
 
 
 async def test_a_replay_of_what_has_no_end_yet_is_not_asked_for_again() -> None:

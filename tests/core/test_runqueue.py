@@ -8,23 +8,24 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
+import redis.asyncio
 from cody_core.client import Client
-from cody_core.eventlog.redis import RedisEventLog
+from cody_core.errors import AppendedBefore, TooManyRuns
+from cody_core.eventlog.memory import MemoryEventLog
+from cody_core.eventlog.redis import WORK, RedisEventLog
 from cody_core.ids import new_id
 from cody_core.providers.pool import ProviderPool
 from cody_core.providers.scripted import Hang, Say, ScriptedProvider
 from cody_core.runqueue import RunQueue
 from cody_core.runqueue.memory import MemoryRunQueue
-from cody_core.runqueue.redis import GROUP, STREAM, RedisRunQueue
+from cody_core.runqueue.redis import GROUP, RedisRunQueue
 from cody_core.runtime import open_runtime
-from cody_core.schema.events import ItemStart
 from cody_core.schema.requests import RunRequest, SubmitRequest
 from cody_core.settings import load_settings
 from cody_core.submission import start_event
 from redis import Redis
 from support.core import ended, texts
 from support.redis import RedisServer
-from support.shapes import events
 
 
 def request() -> RunRequest:
@@ -38,19 +39,27 @@ def request() -> RunRequest:
     )
 
 
+async def put(queue: RunQueue, count: int = 1) -> list[RunRequest]:
+    """Announce new runs."""
+    runs = [request() for _ in range(count)]
+    for run in runs:
+        await queue.put(run, start_event(run))
+    return runs
+
+
 @pytest.fixture
 def url(redis_server: RedisServer) -> str:
     """A server whose queue is empty."""
     with Redis.from_url(redis_server.url) as client:
-        client.delete(STREAM)
+        client.delete(WORK)
     return redis_server.url
 
 
 @asynccontextmanager
-async def open_queue(url: str, **times: float) -> AsyncIterator[RedisRunQueue]:
+async def open_queue(url: str, *, limit: int = 100, **times: float) -> AsyncIterator[RedisRunQueue]:
     async with (
         RedisEventLog.open(url) as log,
-        RedisRunQueue.open(log.client, log.call, **times) as queue,
+        RedisRunQueue.open(log, limit=limit, **times) as queue,
     ):
         yield queue
 
@@ -58,31 +67,27 @@ async def open_queue(url: str, **times: float) -> AsyncIterator[RedisRunQueue]:
 @pytest.fixture(params=["memory", "redis"])
 async def queue(request: pytest.FixtureRequest) -> AsyncIterator[RunQueue]:
     if request.param == "memory":
-        yield MemoryRunQueue()
+        yield MemoryRunQueue(MemoryEventLog(), limit=4)
         return
-    async with open_queue(request.getfixturevalue("url")) as opened:
+    async with open_queue(request.getfixturevalue("url"), limit=4) as opened:
         yield opened
 
 
 async def test_runs_are_taken_once_and_in_order(queue: RunQueue) -> None:
-    runs = [request() for _ in range(3)]
-    for run in runs:
-        await queue.put(run)
+    runs = await put(queue, 3)
     assert list(await queue.waiting()) == runs
     claims = [await queue.take() for _ in runs]
     assert [claim.run for claim in claims] == runs
-    assert not any(claim.again for claim in claims)
     for claim in claims:
         await queue.done(claim)
     assert not await queue.waiting()
 
 
 async def test_who_waits_gets_what_comes(queue: RunQueue) -> None:
-    run = request()
     async with asyncio.TaskGroup() as tasks:
         taking = tasks.create_task(queue.take())
         await asyncio.sleep(0)
-        await queue.put(run)
+        (run,) = await put(queue)
     assert (await taking).run == run
 
 
@@ -91,26 +96,45 @@ async def test_a_taker_that_is_cancelled_loses_nothing(queue: RunQueue) -> None:
         taking = tasks.create_task(queue.take())
         await asyncio.sleep(0.01)
         taking.cancel()
-    run = request()
-    await queue.put(run)
+    (run,) = await put(queue)
     assert (await queue.take()).run == run
 
 
+async def test_a_run_is_announced_once(queue: RunQueue) -> None:
+    (run,) = await put(queue)
+    with pytest.raises(AppendedBefore):
+        await queue.put(run, start_event(run))
+    assert list(await queue.waiting()) == [run]
+
+
+async def test_a_queue_that_is_full_takes_another_when_one_is_done(queue: RunQueue) -> None:
+    first, *_ = await put(queue, 4)
+    with pytest.raises(TooManyRuns, match="4 runs"):
+        await put(queue)
+    claim = await queue.take()
+    assert claim.run == first
+    late = request()
+    with pytest.raises(TooManyRuns):  # it is being worked on
+        await queue.put(late, start_event(late))
+    await queue.done(claim)
+    await queue.put(late, start_event(late))
+
+
 async def test_a_run_of_a_worker_that_died_is_taken_again(url: str) -> None:
-    run = request()
     async with open_queue(url, keep=60, lost=0.2) as alive:
         async with open_queue(url, keep=60, lost=0.2) as dying:
-            await dying.put(run)
-            assert (await dying.take()).run == run
-        claim = await alive.take()
-        assert (claim.run, claim.again) == (run, True)
-        await alive.done(claim)
+            runs = await put(dying, 3)
+            assert [(await dying.take()).run for _ in runs] == runs
+        claims = [await alive.take() for _ in runs]
+        assert [claim.run for claim in claims] == runs
+        for claim in claims:
+            await alive.done(claim)
         assert not await alive.waiting()
 
 
 async def test_a_claim_that_is_kept_is_nobody_elses(url: str) -> None:
     async with open_queue(url, keep=0.05, lost=0.4) as first, open_queue(url, lost=0.4) as second:
-        await first.put(request())
+        await put(first)
         claim = await first.take()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(1.2):
@@ -118,17 +142,29 @@ async def test_a_claim_that_is_kept_is_nobody_elses(url: str) -> None:
         await first.done(claim)
 
 
+async def test_who_leaves_with_nothing_to_do_leaves_the_group(url: str) -> None:
+    async with redis.asyncio.Redis.from_url(url) as client:
+        async with open_queue(url) as queue:
+            await put(queue)
+            await queue.done(await queue.take())
+            assert len(await client.xinfo_consumers(WORK, GROUP)) == 1
+        assert await client.xinfo_consumers(WORK, GROUP) == []
+        async with open_queue(url) as queue:
+            await put(queue)
+            await queue.take()
+        assert [found["pending"] for found in await client.xinfo_consumers(WORK, GROUP)] == [1]
+
+
 async def test_what_is_no_run_is_thrown_away_and_the_next_is_taken(url: str) -> None:
-    run = request()
-    async with open_queue(url) as queue, RedisEventLog.open(url) as log:
-        await log.client.xadd(STREAM, {"run": "{}"})
-        await log.client.xadd(STREAM, {"other": "x"})
-        await queue.put(run)
+    async with open_queue(url) as queue, redis.asyncio.Redis.from_url(url) as client:
+        await client.xadd(WORK, {"run": "{}"})
+        await client.xadd(WORK, {"other": "x"})
+        (run,) = await put(queue)
         claim = await queue.take()
         assert claim.run == run
         await queue.done(claim)
-        assert await log.client.xlen(STREAM) == 0
-        assert (await log.client.xpending(STREAM, GROUP))["pending"] == 0
+        assert await client.xlen(WORK) == 0
+        assert (await client.xpending(WORK, GROUP))["pending"] == 0
 
 
 @asynccontextmanager
@@ -180,15 +216,12 @@ async def test_what_a_dead_worker_had_is_begun_or_ended_but_not_done_twice(
 ) -> None:
     run = request().model_copy(update={"provider_id": "scripted", "model_id": "model"})
     async with RedisEventLog.open(url) as log, AsyncExitStack() as dead:
-        await log.append(run.run_id, [start_event(run)])
-        queue = await dead.enter_async_context(
-            RedisRunQueue.open(log.client, log.call, keep=60, lost=60)
-        )
-        await queue.put(run)
+        opening = RedisRunQueue.open(log, limit=100, keep=60, lost=60)
+        queue = await dead.enter_async_context(opening)
+        await queue.put(run, start_event(run))
         await queue.take()
         if has_begun:
-            begun = ItemStart(item_id="m", item_type="message", initial_content="half")
-            await log.append(run.run_id, events(begun, run_id=run.run_id))
+            assert await log.begin(run.run_id) == "first"
         await dead.aclose()
     provider = ScriptedProvider([[Say("Whole.")]])
     async with member(tmp_path / "home", url, provider) as worker:

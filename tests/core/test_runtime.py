@@ -4,120 +4,53 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cody_core.client import Client
 from cody_core.errors import (
-    InvalidModel,
-    InvalidRequest,
-    RunNotFound,
     StoreCorrupt,
     StoreUnavailable,
-    ThreadNotFound,
-    UnknownProvider,
 )
-from cody_core.ids import new_id
 from cody_core.providers.scripted import Hang, Say, ScriptedProvider
-from cody_core.schema.events import START
 from cody_core.schema.requests import SubmitRequest
-from cody_core.schema.threads import ThreadChanges
-from support.core import MODEL, ask, core, ended, texts
+from support.core import ask, core, ended, texts
+from support.redis import RedisServer
 
 
-@pytest.fixture
-async def client() -> AsyncIterator[Client]:
-    async with core(ScriptedProvider(lambda request: [Say("Hello.")])) as client:
-        yield client
+@pytest.fixture(params=["memory", "redis"])
+def flags(request: pytest.FixtureRequest) -> dict[str, Any]:
+    if request.param == "memory":
+        return {}
+    server: RedisServer = request.getfixturevalue("redis_server")
+    return {"redis_url": server.url}
 
 
-async def test_threads_are_listed_found_changed_and_deleted(client: Client) -> None:
-    first, second = await ask(client, "about bees"), await ask(client, "about whales")
-    listed = await client.threads()
-    assert [thread.title for thread in listed.threads] == ["about whales", "about bees"]
-    found = await client.threads(query="bees")
-    assert [thread.id for thread in found.threads] == [first.thread_id]
-    await client.update_thread(first.thread_id, ThreadChanges(title="Bees", tags=("nature",)))
-    tagged = await client.threads(tag="nature")
-    assert [thread.title for thread in tagged.threads] == ["Bees"]
-    await client.delete_thread(second.thread_id)
-    assert [thread.id for thread in (await client.threads()).threads] == [first.thread_id]
-    with pytest.raises(ThreadNotFound):
-        await client.thread(second.thread_id)
+async def test_a_run_that_is_cancelled_while_it_waits_ends_at_once_and_never_begins(
+    flags: dict[str, Any],
+) -> None:
+    provider = ScriptedProvider([[Hang(after="I was")], [Say("Third.")]])
+    async with core(provider, max_runs=1, **flags) as client, asyncio.timeout(20):
+        first = await client.submit(SubmitRequest(prompt="first"))
+        await until_hanging(client, first.run_id)
+        second = await client.submit(SubmitRequest(prompt="second"))
+        assert (await client.run(second.run_id)).status == "queued"
+        await client.cancel(second.run_id, reason="enough")
+        response = await ended(client, second.run_id)
+        assert (response.status, response.output_items) == ("aborted", ())
+        while (await client.thread(second.thread_id)).runs != (response,):
+            await asyncio.sleep(0.001)
+        assert (await client.run(first.run_id)).status == "in_progress"
+        third = await client.submit(SubmitRequest(prompt="third"))
+        await client.cancel(first.run_id)
+        assert texts((await ended(client, third.run_id)).output_items) == ["Third."]
+    assert [texts(request.items) for request in provider.requests] == [["first"], ["third"]]
 
 
-async def test_pages_follow_one_another(client: Client) -> None:
-    threads = [(await ask(client, f"prompt {number}")).thread_id for number in range(5)]
-    seen, cursor = [], None
-    while True:
-        page = await client.threads(limit=2, cursor=cursor)
-        seen += [thread.id for thread in page.threads]
-        if (cursor := page.next_cursor) is None:
-            break
-    assert seen == threads[::-1]
-    with pytest.raises(InvalidRequest):
-        await client.threads(cursor="nonsense")
-
-
-async def test_what_does_not_exist_is_said_to_be_so(client: Client) -> None:
-    nowhere = new_id()
-    for lookup in (client.run(nowhere), client.cancel(nowhere)):
-        with pytest.raises(RunNotFound, match=nowhere):
-            await lookup
-    with pytest.raises(RunNotFound):
-        await anext(client.follow(nowhere))
-    for change in (
-        client.thread(nowhere),
-        client.delete_thread(nowhere),
-        client.update_thread(nowhere, ThreadChanges(title="x")),
-        client.submit(SubmitRequest(prompt="x", thread_id=nowhere)),
-    ):
-        with pytest.raises(ThreadNotFound, match=nowhere):
-            await change
-
-
-async def test_a_refused_request_leaves_nothing_behind(client: Client) -> None:
-    with pytest.raises(UnknownProvider, match="nobody"):
-        await client.submit(SubmitRequest(prompt="x", provider_id="nobody"))
-    with pytest.raises(InvalidModel, match="mystery"):
-        await client.submit(SubmitRequest(prompt="x", model="mystery"))
-    with pytest.raises(InvalidModel):
-        await client.submit(SubmitRequest(prompt="x", model="gpt-5", provider_id="anthropic"))
-    assert (await client.threads()).threads == ()
-
-
-async def test_an_empty_change_is_refused(client: Client) -> None:
-    response = await ask(client)
-    with pytest.raises(InvalidRequest):
-        await client.update_thread(response.thread_id, ThreadChanges())
-
-
-async def test_a_run_the_log_has_forgotten_is_replayed_from_the_store() -> None:
-    async with core(ScriptedProvider([[Say("Hello.")]]), log_ttl=0) as client:
-        live = await ask(client)
-    async with core(ScriptedProvider([])) as client:
-        batches = [batch async for batch in client.follow(live.id, after=START)]
-        assert await ended(client, live.id) == live
-    assert batches[0][-1].is_terminal
-
-
-async def test_deleting_a_thread_ends_its_live_runs() -> None:
-    async with core(ScriptedProvider([[Hang(after="I was")]])) as client:
-        submitted = await client.submit(SubmitRequest(prompt="x"))
-        async with asyncio.timeout(5):
-            await client.delete_thread(submitted.thread_id)
-            async for _ in client.follow(submitted.run_id):
-                pass
-        assert (await client.threads()).threads == ()
-
-
-async def test_the_thread_remembers_its_model(client: Client) -> None:
-    response = await ask(client)
-    thread = (await client.thread(response.thread_id)).thread
-    assert f"{thread.provider_id}/{thread.model_id}" == MODEL
-    models = (await client.models()).models
-    assert [model.name for model in models if model.is_default] == [MODEL]
+async def until_hanging(client: Client, run_id: str) -> None:
+    while not (await client.run(run_id)).output_items:
+        await asyncio.sleep(0.001)
 
 
 async def test_two_runtimes_may_share_a_directory() -> None:

@@ -39,6 +39,8 @@ VARIABLES: Mapping[str, tuple[str, tuple[str, object]]] = {
     "CODY_SERVE": ('{"grace": 1.5}', ("serve", ServerSettings(grace=1.5))),
     "REDIS_URL": ("redis://r", ("redis_url", "redis://r")),
     "CONVEX_URL": ("https://c", ("convex_url", "https://c")),
+    "CODY_STORE": ("sqlite", ("store", "sqlite")),
+    "CONVEX_DEPLOY_KEY": (KEY, ("convex_deploy_key", SecretStr(KEY))),
     "CODY_HOME": ("/data", ("home", Path("/data"))),
     "CODY_WORKSPACE": ("/space", ("workspace", Path("/space"))),
     "CODY_POLICY": ("read-only", ("policy", "read-only")),

@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
-from cody_core.api.server import Stop, listening, serve
+from cody_core.api.server import listening, serve
+from cody_core.daemon import Stop
 from cody_core.providers.pool import ProviderPool
 from cody_core.providers.scripted import ScriptedProvider
 from cody_core.runtime import Runtime, open_runtime
@@ -81,15 +82,23 @@ async def served(
     *,
     tools: Sequence[Tool] = (),
     headers: dict[str, str] | None = None,
+    works: bool = True,
     **flags: object,
 ) -> AsyncIterator[Served]:
-    """Serve a core whose provider ``scripted`` is the one given; ``flags`` are settings."""
+    """Serve a core whose provider ``scripted`` is the one given; ``flags`` are settings.
+
+    As of ``cody serve``, its runs are shared over Redis, where there is one.
+    """
     settings = settings_of(**flags)
+    shared = settings.redis_url is not None
     pool = ProviderPool(settings, {"scripted": provider})
     stop = Stop()
     url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     tell: Callable[[str], None] = url.set_result
-    async with open_runtime(settings, providers=pool, tools=Registry(tools)) as core:
+    registry = Registry(tools)
+    async with open_runtime(
+        settings, providers=pool, tools=registry, shared=shared, works=works
+    ) as core:
         with listening(settings) as listener:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(serve(core, settings, listener, stop, ready=tell))

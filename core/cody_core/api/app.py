@@ -6,16 +6,14 @@ from fastapi import FastAPI
 
 from cody_core import __version__
 from cody_core.api import access, errors, health, lookups, runs, security, streams, threads
-from cody_core.api.dependencies import FAILURES, Served, ThreadMaker
-from cody_core.api.live import LiveRuns
+from cody_core.api.dependencies import FAILURES, Served
+from cody_core.api.ending import Ending
 from cody_core.client import Client
 from cody_core.settings import Settings
 
 
-def create_app(
-    client: Client, settings: Settings, *, live: LiveRuns, thread_maker: ThreadMaker
-) -> FastAPI:
-    """Return the API over a client, whose lifetime, like that of the rest, is the caller's."""
+def create_app(client: Client, settings: Settings, ending: Ending) -> FastAPI:
+    """Return the API over a client, whose lifetime is the caller's, as is its ``ending``."""
     app = FastAPI(
         title="Cody",
         version=__version__,
@@ -24,7 +22,7 @@ def create_app(
         swagger_ui_oauth2_redirect_url=None,
         responses=FAILURES,
     )
-    app.state.served = Served(client, live, thread_maker, settings)
+    app.state.served = Served(client, settings, ending)
     app.include_router(health.router)
     # Streams come first: they are below the path of what they stream.
     for module in (streams, runs, threads, lookups):

@@ -1,33 +1,25 @@
-"""What routes are given: the client, the live runs and the settings of their app; and parameters.
+"""What routes are given: the client and the settings of their app, and parameters.
 
 Parameters are told apart from anything else before a route sees them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Protocol, TypeAlias
+from types import MappingProxyType
+from typing import Annotated, Any, Final, TypeAlias
 
 from fastapi import Depends, Header, Path, Query, Request
 from fastapi.responses import Response
 from pydantic import AfterValidator, BaseModel, StringConstraints
 
-from cody_core.api.live import LiveRuns
-from cody_core.api.shapes import ErrorShape, Id
+from cody_core.api.ending import Ending
 from cody_core.client import Client
 from cody_core.schema.events import START, offset_key
-from cody_core.schema.response import Response as RunResponse
 from cody_core.schema.threads import Thread
+from cody_core.schema.wire import ErrorBody, Id, ThreadBody
 from cody_core.settings import Settings
-
-
-class ThreadMaker(Protocol):
-    """What makes a thread that has no run yet; every store does."""
-
-    async def create_thread(self, thread: Thread, runs: Sequence[RunResponse] = ()) -> bool:
-        """Store a new thread; return whether it was new."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +27,8 @@ class Served:
     """What an app serves."""
 
     client: Client
-    live: LiveRuns
-    threads: ThreadMaker
     settings: Settings
+    ending: Ending
 
 
 async def _served(request: Request) -> Served:
@@ -90,12 +81,24 @@ _DESCRIPTIONS: Final[dict[int | str, str]] = {
     "default": "the server failed",
 }
 FAILURES: Final[Failures] = {
-    status: {"model": ErrorShape, "description": description}
+    status: {"model": ErrorBody, "description": description}
     for status, description in _DESCRIPTIONS.items()
 }
 """What every route may answer."""
 
 
-def reply(shape: BaseModel, status: int = 200) -> Response:
-    """Return a shape as it is: serialised once, and validated when it was made."""
-    return Response(shape.model_dump_json(), status, media_type="application/json")
+PROVIDER_APIS: Final[Mapping[str, str]] = MappingProxyType(
+    {"openai": "responses", "openai_chat": "chat", "anthropic": "messages", "demo": "demo"}
+)
+"""What providers speak, by the kind of adapter."""
+
+
+def shown(thread: Thread, settings: Settings) -> ThreadBody:
+    """Return how a thread is shown."""
+    provider = settings.provider(thread.provider_id) if thread.provider_id else None
+    return ThreadBody.of(thread, PROVIDER_APIS[provider.kind] if provider is not None else None)
+
+
+def reply(body: BaseModel, status: int = 200) -> Response:
+    """Return a body as it is: serialised once, and validated when it was made."""
+    return Response(body.model_dump_json(), status, media_type="application/json")

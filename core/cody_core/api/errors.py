@@ -26,6 +26,8 @@ from cody_core.errors import (
     NotFound,
     RunClosed,
     StoreUnavailable,
+    ThreadExists,
+    TooManyRuns,
     UnknownProvider,
 )
 from cody_core.settings import Settings
@@ -42,18 +44,6 @@ class ShuttingDown(CodyError):
     """The server takes no new runs, for it is about to end."""
 
     code = "shutting_down"
-
-
-class TooManyRuns(CodyError):
-    """The server is busy with as many runs as it may be."""
-
-    code = "too_many_runs"
-
-
-class ThreadExists(CodyError):
-    """There is a thread with that id, or was one."""
-
-    code = "thread_exists"
 
 
 class _Told(NamedTuple):

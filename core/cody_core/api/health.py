@@ -11,9 +11,9 @@ from fastapi.responses import Response
 
 from cody_core import __version__
 from cody_core.api.dependencies import ServedHere, reply
-from cody_core.api.shapes import Health, Part
 from cody_core.client import Client
 from cody_core.errors import CodyError, EventLogError
+from cody_core.schema.wire import HealthBody, Part
 
 logger = logging.getLogger(__name__)
 router = APIRouter(tags=["health"])
@@ -23,12 +23,12 @@ PATIENCE_SECONDS: Final = 2.0
 NO_RUN: Final = "00000000-0000-7000-8000-000000000000"
 
 
-@router.get("/health", response_model=Health)
+@router.get("/health", response_model=HealthBody)
 async def health(served: ServedHere) -> Response:
     """Tell the version and the state of log and store; 200 as long as the server answers."""
     log, store = await _log(served.client), await _store(served.client)
     ok = log == store == "ok"
-    found = Health(status="ok" if ok else "degraded", version=__version__, log=log, store=store)
+    found = HealthBody(status="ok" if ok else "degraded", version=__version__, log=log, store=store)
     return reply(found)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import signal
 import socket
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
@@ -19,14 +18,14 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
-from cody_core.api.access import log_to_stderr
 from cody_core.api.app import create_app
-from cody_core.api.live import LiveRuns
+from cody_core.api.ending import Ending
 from cody_core.api.security import is_loopback, token_of
+from cody_core.daemon import Stop, either, finish, signals
 from cody_core.errors import SettingsError
-from cody_core.resources import open_store
 from cody_core.runtime import GRACE_SECONDS, Runtime, open_runtime
 from cody_core.settings import Settings
+from cody_core.stderr_log import log_to_stderr
 from cody_core.tasks import task_group
 
 logger = logging.getLogger(__name__)
@@ -38,38 +37,36 @@ LARGEST_HEAD: Final = 32_768
 """Bytes of a request's line and headers."""
 
 
-class Stop:
-    """The wish that a server end: asked for once, at the end of its grace; twice, at once."""
+def run(
+    settings: Settings, *, log_level: str, ready: Callable[[str], None], works: bool = True
+) -> None:
+    """Serve until a signal asks for the end.
 
-    def __init__(self) -> None:
-        self.asked = asyncio.Event()
-        self.hurry = asyncio.Event()
+    Over Redis, runs are shared with all other servers and workers there.
 
-    def ask(self) -> None:
-        """Ask for the end."""
-        if self.asked.is_set():
-            self.hurry.set()
-        self.asked.set()
-
-
-def run(settings: Settings, *, log_level: str, ready: Callable[[str], None]) -> None:
-    """Serve until a signal asks for the end; ``ready`` is told the address.
+    Args:
+        settings: Where and for whom.
+        log_level: How much goes to standard error.
+        ready: Told the address.
+        works: Whether runs are worked on in this process, too.
 
     Raises:
-        SettingsError: it must not, or cannot, listen there.
+        SettingsError: it must not, or cannot, listen there; or nobody would work on its runs.
         CodyError: log or store cannot be opened.
     """
     log_to_stderr(log_level, settings.secrets)
     with listening(settings) as listener:
-        asyncio.run(_until_signal(settings, listener, ready))
+        asyncio.run(_until_signal(settings, listener, ready, works))
 
 
 async def _until_signal(
-    settings: Settings, listener: socket.socket, ready: Callable[[str], None]
+    settings: Settings, listener: socket.socket, ready: Callable[[str], None], works: bool
 ) -> None:
-    stop = Stop()
-    with _signals(stop):
-        async with open_runtime(settings) as runtime:
+    stop, shared = Stop(), settings.redis_url is not None or not works
+    with signals(stop):
+        async with open_runtime(settings, shared=shared, works=works) as runtime:
+            if works:
+                runtime.warm()
             await serve(runtime, settings, listener, stop, ready=ready)
 
 
@@ -82,39 +79,21 @@ async def serve(
     ready: Callable[[str], None],
 ) -> None:
     """Serve a runtime until the end is asked for. Its runs have ended when this returns."""
-    grace = settings.serve.grace
-    async with (
-        open_store(settings) as store,
-        LiveRuns.open(runtime, limit=settings.serve.max_live) as live,
-        task_group() as tasks,
-    ):
-        app = create_app(runtime, settings, live=live, thread_maker=store)
-        server = _Server(_config(app, grace))
+    grace, ending = settings.serve.grace, Ending()
+    async with task_group() as tasks:
+        server = _Server(_config(create_app(runtime, settings, ending), grace))
         serving = tasks.create_task(server.serve(sockets=[listener]))
-        ready(address(listener))
-        await _either(stop.asked, serving)
-        logger.info("shutting down")
-        server.leave()
-        live.refuse()
-        await _finish(runtime, grace, stop.hurry)
-        live.close()
-        await serving
-
-
-async def _finish(runtime: Runtime, grace: float, hurry: asyncio.Event) -> None:
-    """End the runs, when they have had the time they are given."""
-    async with task_group() as tasks:
-        ending = tasks.create_task(runtime.stop(grace=grace))
-        await _either(hurry, ending)
-        await runtime.stop()
-
-
-async def _either(event: asyncio.Event, task: asyncio.Task[None]) -> None:
-    """Wait for one of the two."""
-    async with task_group() as tasks:
-        wait = tasks.create_task(event.wait())
-        await asyncio.wait((wait, task), return_when=asyncio.FIRST_COMPLETED)
-        wait.cancel()
+        try:
+            ready(address(listener))
+            await either(stop.asked, serving)
+            logger.info("shutting down")
+            server.leave()
+            ending.refuse_runs()
+            await finish(runtime, grace, stop.hurry)
+            ending.streams.set()
+            await serving
+        finally:
+            server.close()
 
 
 class _Server(uvicorn.Server):
@@ -125,12 +104,18 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
+        self.servers = []
         self._leave = asyncio.Event()
 
     def leave(self) -> None:
         """Take no new connections, and close those there are when they have been answered."""
         self.should_exit = True
         self._leave.set()
+
+    def close(self) -> None:
+        """Let go of the socket: closed behind its back, the loop would go on to wait for it."""
+        for server in self.servers:
+            server.close()
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -195,17 +180,3 @@ def address(listener: socket.socket) -> str:
     """Return the URL of a server by its socket."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-@contextmanager
-def _signals(stop: Stop) -> Iterator[None]:
-    """Let SIGTERM and SIGINT ask for the end, and do nothing else."""
-    loop = asyncio.get_running_loop()
-    both = (signal.SIGTERM, signal.SIGINT)
-    for number in both:
-        loop.add_signal_handler(number, stop.ask)
-    try:
-        yield
-    finally:
-        for number in both:
-            loop.remove_signal_handler(number)

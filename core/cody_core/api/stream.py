@@ -11,14 +11,17 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Final
 
 from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from cody_core.errors import CodyError
+from cody_core.schema.changes import Changes
 from cody_core.schema.events import Entry
+from cody_core.schema.news import RunNews
+from cody_core.schema.wire import ChangesBody, RunNewsBody
 from cody_core.sse import KEEP_ALIVE, encode
 from cody_core.tasks import task_group
 
@@ -27,6 +30,8 @@ logger = logging.getLogger(__name__)
 KEEP_ALIVE_SECONDS: Final = 15.0
 HEADERS_SECONDS: Final = 0.25
 """How long the headers wait for a first event, or for the news that there is no such run."""
+LAST_SECONDS: Final = 1.0
+"""How long the stream of a run may take to its terminal event when the server ends."""
 
 _TYPE: Final = re.compile(rb'"run_id":"[^"]{36}","type":"([a-z_]{1,64})"')
 """Where a stored event says its type: found without parsing the event."""
@@ -42,6 +47,27 @@ async def event_frames(
                 yield b"".join(map(_frame, batch[start : start + batch_size]))
 
 
+async def news_frames(batches: AsyncGenerator[Sequence[RunNews]]) -> AsyncGenerator[bytes]:
+    """Yield word of runs as frames; an empty batch is a sign of life, which comes at once."""
+    async with aclosing(batches):
+        async for batch in batches:
+            yield b"".join(map(_news_frame, batch)) or KEEP_ALIVE
+
+
+async def changes_frames(changes: AsyncGenerator[Changes]) -> AsyncGenerator[bytes]:
+    """Yield how things stand as frames. They have no ids: there is nothing to resume."""
+    async with aclosing(changes):
+        async for now in changes:
+            body = ChangesBody.model_validate(now)
+            yield encode(body.model_dump_json().encode(), event="changes", id="")
+
+
+def _news_frame(word: RunNews) -> bytes:
+    body = RunNewsBody(run_id=word.run_id, thread_id=word.thread_id, status=word.status)
+    kind = "run_started" if word.status is None else "run_ended"
+    return encode(body.model_dump_json().encode(), event=kind, id=word.offset)
+
+
 def _frame(entry: Entry) -> bytes:
     data = entry.data
     if found := _TYPE.search(data):
@@ -55,19 +81,35 @@ class EventStream(Response):
     """The response that writes frames until there are no more, or nobody reads them any more.
 
     Without a single frame it is a 204, which tells a browser not to come back. An error before the
-    first frame is told as any other; one after it ends the stream, and whoever resumes is told.
+    first frame is told as any other; one after it ends the stream, and whoever resumes is told. The
+    end of the server ends it, too; whoever resumes elsewhere has missed nothing.
     """
 
     media_type = "text/event-stream"
 
     def __init__(
-        self, frames: AsyncGenerator[bytes], *, interval: float = KEEP_ALIVE_SECONDS
+        self,
+        frames: AsyncGenerator[bytes],
+        ending: asyncio.Event,
+        *,
+        interval: float = KEEP_ALIVE_SECONDS,
+        last: float = 0.0,
     ) -> None:
+        """Build it.
+
+        Args:
+            frames: What is written.
+            ending: Set when all streams are to end.
+            interval: Seconds of silence before a keep-alive.
+            last: Seconds for which frames may still come after that.
+        """
         headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
         super().__init__(headers=headers)
         del self.headers["content-length"]
         self._frames = frames
+        self._ending = ending
         self._interval = interval
+        self._grace = last
         self._writing = asyncio.Lock()
         self._has_begun = False
         self._has_ended = False
@@ -79,9 +121,18 @@ class EventStream(Response):
             pump = tasks.create_task(self._pump(send))
             gone = tasks.create_task(_until_gone(receive))
             quiet = tasks.create_task(self._keep_alive(send))
-            await asyncio.wait((pump, gone), return_when=asyncio.FIRST_COMPLETED)
-            for task in (pump, gone, quiet):
+            ending = tasks.create_task(self._until_ending())
+            await asyncio.wait((pump, gone, ending), return_when=asyncio.FIRST_COMPLETED)
+            for task in (pump, gone, quiet, ending):
                 task.cancel()
+        if gone.cancelled():
+            with suppress(TimeoutError):  # who does not read is not waited for
+                async with asyncio.timeout(LAST_SECONDS):
+                    await self._write(send, b"", is_last=True)
+
+    async def _until_ending(self) -> None:
+        await self._ending.wait()
+        await asyncio.sleep(self._grace)
 
     async def _pump(self, send: Send) -> None:
         async with aclosing(self._frames):

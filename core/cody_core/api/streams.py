@@ -1,4 +1,4 @@
-"""The two streams: the events of a run, and word of the runs of a thread."""
+"""The streams: the events of a run, word of the runs of a thread, and how things stand beside."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from cody_core.api.dependencies import From, LastEventId, RunId, ServedHere, ThreadId, offset
-from cody_core.api.stream import KEEP_ALIVE_SECONDS, EventStream, event_frames
+from cody_core.api.stream import (
+    KEEP_ALIVE_SECONDS,
+    LAST_SECONDS,
+    EventStream,
+    changes_frames,
+    event_frames,
+    news_frames,
+)
 from cody_core.schema.events import START
 
 router = APIRouter(prefix="/api/v2", tags=["streams"])
@@ -43,7 +50,8 @@ async def stream(
     """Stream a run's events as they are stored, from an offset on to the terminal event."""
     after = offset(last_event_id) or offset(from_) or START
     batches = served.client.follow(run_id, after=after)
-    return EventStream(event_frames(batches, batch_size=batch_size), interval=block_ms / 1000)
+    frames = event_frames(batches, batch_size=batch_size)
+    return EventStream(frames, served.ending.streams, interval=block_ms / 1000, last=LAST_SECONDS)
 
 
 @router.get("/threads/{threadId}/events", response_class=Response, responses=_STREAM)
@@ -51,4 +59,12 @@ async def thread_events(
     thread_id: ThreadId, served: ServedHere, last_event_id: LastEventId = None
 ) -> Response:
     """Stream word of the runs of a thread: of those that are live, and of what begins and ends."""
-    return EventStream(served.live.news(thread_id, after=offset(last_event_id)))
+    batches = served.client.watch(thread_id, after=offset(last_event_id) or None)
+    return EventStream(news_frames(batches), served.ending.streams)
+
+
+@router.get("/changes", response_class=Response, responses=_STREAM)
+async def changes(served: ServedHere, threads: bool = False) -> Response:
+    """Stream how things stand: whether runs wait to be stored, and what is heard of threads."""
+    frames = changes_frames(served.client.changes(threads=threads))
+    return EventStream(frames, served.ending.streams)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from cody_core.schema.events import START, Entry, Event
+from cody_core.schema.news import RunNews
+
+Beginning: TypeAlias = Literal["first", "begun", "ended", "gone"]
+"""How somebody finds a run who begins to work on it: untouched, in the hands of somebody else who
+may be dead, at its end, or forgotten."""
 
 
 class EventLog(Protocol):
@@ -49,12 +54,39 @@ class EventLog(Protocol):
         """
         ...
 
+    async def begin(self, run_id: str) -> Beginning:
+        """Say that we begin to work on a run, and tell whether anybody did so before.
+
+        Saying it again does not make us somebody else.
+
+        Raises:
+            EventLogUnavailable: the log could not be reached for as long as its settings say.
+        """
+        ...
+
     async def exists(self, run_id: str) -> bool:
         """Tell whether the run has any event in the log."""
         ...
 
     async def expire(self, run_id: str, *, seconds: float) -> None:
         """Let the log forget the run after that time. For runs that are terminal and stored."""
+        ...
+
+    def news(self, *, after: str, follow: bool = True) -> AsyncGenerator[Sequence[RunNews]]:
+        """Yield non-empty batches of word of runs, of all there are, that came after an offset.
+
+        That a run began, or ended, is said in the same moment as the event that says so is
+        appended, whoever does that. Word is kept for a while: what is older than that is passed
+        over. With ``follow`` it waits for more. Close the iterator when leaving early.
+
+        Raises:
+            EventLogUnavailable: the log could not be reached for as long as its settings say.
+            ValueError: ``after`` is not an offset.
+        """
+        ...
+
+    async def newest(self) -> str:
+        """Return the offset of the newest word of a run; ``START`` if there never was any."""
         ...
 
     async def aclose(self) -> None:

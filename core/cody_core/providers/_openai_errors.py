@@ -35,6 +35,7 @@ from cody_core.errors import (
     ProviderTimeout,
     SettingsError,
 )
+from cody_core.providers._network import quicken
 from cody_core.settings import ProviderSettings
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -153,6 +154,7 @@ class Endpoint:
         if not is_openai:
             # The SDK takes these from the environment; they are nobody's business but OpenAI's.
             client.organization = client.project = None
+        quicken(client._client)
         if self.name != "openai":
             client._custom_headers = {}  # OPENAI_CUSTOM_HEADERS, which may hold credentials
         return client

@@ -33,6 +33,7 @@ from cody_core.errors import (
     SettingsError,
 )
 from cody_core.providers import Provider
+from cody_core.providers._network import quicken
 from cody_core.providers.anthropic_request import build_request
 from cody_core.providers.anthropic_stream import Translator
 from cody_core.schema.events import Payload
@@ -98,6 +99,7 @@ class AnthropicProvider:
             timeout=anthropic.Timeout(self._timeout, connect=CONNECT_TIMEOUT),
             max_retries=0,
         )
+        quicken(client._client)
         if self._name != "anthropic":
             # The SDK takes ANTHROPIC_CUSTOM_HEADERS from the environment: it may hold a key.
             client._custom_headers = {}

@@ -2,6 +2,7 @@
 
 Work is announced, not discovered: each submitted run is put once, and taken by one worker, which
 keeps its claim alive while it works. What a worker that died had taken is taken again by another.
+A queue is built on an event log: a run that is in the queue has begun in the log.
 """
 
 from __future__ import annotations
@@ -10,7 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from cody_core.schema.events import Event
 from cody_core.schema.requests import RunRequest
+
+BEGINNING = "start"
+"""What makes the first event of a run count once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,22 +25,22 @@ class Claim:
     Attributes:
         run: What is to be done.
         key: What the queue knows it by.
-        again: Whether somebody had taken it before, and died.
     """
 
     run: RunRequest
     key: str
-    again: bool = False
 
 
 class RunQueue(Protocol):
     """Runs in the order they were submitted."""
 
-    async def put(self, run: RunRequest) -> None:
-        """Announce a run.
+    async def put(self, run: RunRequest, start: Event) -> None:
+        """Announce a run, whose first event goes into the log.
 
         Raises:
-            EventLogUnavailable: the queue's server cannot be reached.
+            TooManyRuns: there are as many that are not done as there may be.
+            AppendedBefore: the run has begun already.
+            EventLogUnavailable: log or queue cannot be reached.
         """
         ...
 

@@ -6,19 +6,34 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
-from cody_core.runqueue import Claim
+from cody_core.errors import TooManyRuns
+from cody_core.eventlog import EventLog
+from cody_core.runqueue import BEGINNING, Claim
+from cody_core.schema.events import Event
 from cody_core.schema.requests import RunRequest
 
 
 class MemoryRunQueue:
     """See ``RunQueue``. Nobody else can take from it, so claims need no keeping."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: EventLog, *, limit: int) -> None:
+        """Build a queue of at most so many runs that are not done."""
+        self._log = log
+        self._limit = limit
+        self._undone = 0
         self._runs: deque[RunRequest] = deque()
         self._arrived = asyncio.Event()
 
-    async def put(self, run: RunRequest) -> None:
+    async def put(self, run: RunRequest, start: Event) -> None:
         """Announce a run."""
+        if self._undone >= self._limit:
+            raise TooManyRuns.of(self._limit)
+        self._undone += 1
+        try:
+            await self._log.append(run.run_id, [start], once=BEGINNING)
+        except BaseException:
+            self._undone -= 1
+            raise
         self._runs.append(run)
         self._arrived.set()
 
@@ -41,4 +56,5 @@ class MemoryRunQueue:
         return left
 
     async def done(self, claim: Claim) -> None:
-        """Nothing is to be forgotten."""
+        """Make room for another."""
+        self._undone -= 1

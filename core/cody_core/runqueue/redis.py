@@ -9,29 +9,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import TypeAlias, TypeVar, cast
 
-import redis.asyncio
 from pydantic import ValidationError
 from redis.exceptions import ResponseError
 
 from cody_core.errors import EventLogUnavailable
+from cody_core.eventlog.redis import WORK, RedisEventLog, Work
 from cody_core.ids import new_id
-from cody_core.runqueue import Claim
+from cody_core.patience import impatient
+from cody_core.runqueue import BEGINNING, Claim
+from cody_core.schema.events import Event
 from cody_core.schema.requests import RunRequest
 from cody_core.tasks import task_group
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-STREAM = "codex:runs"
 GROUP = "workers"
 BLOCK_MS = 1000
 MOST_LISTED = 10_000
 """Runs of the stream that are looked at when somebody wants to know of them."""
+LEAVING_SECONDS = 1.0
+"""How long a server that is away is waited for by somebody who leaves."""
 LOST_SECONDS = 20.0
 """How long a claim may go without that before its run is taken over."""
 
@@ -48,75 +50,72 @@ return kept
 """
 """Group, consumer, entries; those of them that still are the consumer's, renewed."""
 
-Call: TypeAlias = "Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]"
 _Batch: TypeAlias = "list[tuple[bytes, dict[bytes, bytes] | None]]"
 
 
 class RedisRunQueue:
     """See ``RunQueue``. Opened with ``open``."""
 
-    def __init__(
-        self, client: redis.asyncio.Redis, call: Call, *, keep: float, lost: float
-    ) -> None:
-        self._client = client
-        self._call = call
+    def __init__(self, log: RedisEventLog, *, limit: int, keep: float, lost: float) -> None:
+        self._log = log
+        self._limit = limit
+        self._client = log.server.client
+        self._call = log.server.call
         self._keep = keep
         self._lost_ms = int(lost * 1000)
         self._name = new_id()
         self._held: set[str] = set()
-        self._orphans: deque[Claim] = deque()
         self._looked = 0.0
-        self._renew = client.register_script(_RENEW)
+        self._renew = self._client.register_script(_RENEW)
 
     @classmethod
     @asynccontextmanager
     async def open(
         cls,
-        client: redis.asyncio.Redis,
-        call: Call,
+        log: RedisEventLog,
         *,
+        limit: int,
         keep: float | None = None,
         lost: float = LOST_SECONDS,
     ) -> AsyncIterator[RedisRunQueue]:
         """Join the workers.
 
         Args:
-            client: A connection to the server.
-            call: Runs a command against it, again while the server is away.
+            log: The log of the runs, on the same server.
+            limit: How many runs there may be that are not done.
             keep: Seconds between two renewals of a claim; a quarter of ``lost``, if not said.
             lost: Seconds without one after which a run is taken over.
 
         Raises:
             EventLogUnavailable: there is no server, or it refuses us.
         """
-        queue = cls(client, call, keep=lost / 4 if keep is None else keep, lost=lost)
+        queue = cls(log, limit=limit, keep=lost / 4 if keep is None else keep, lost=lost)
         async with task_group() as tasks:
             keeping = tasks.create_task(queue._keep_claims())
             try:
                 yield queue
             finally:
                 keeping.cancel()
+                await queue._resign()
 
-    async def put(self, run: RunRequest) -> None:
+    async def put(self, run: RunRequest, start: Event) -> None:
         """Announce a run."""
-        data = run.model_dump_json()
-        await self._call(lambda: self._client.xadd(STREAM, {"run": data}))
+        work = Work(run.model_dump_json(), self._limit)
+        await self._log.append(run.run_id, [start], once=BEGINNING, work=work)
 
     async def take(self) -> Claim:
         """Wait for a run that is new, or that nobody works on any more."""
         while True:
-            if self._orphans:
-                return self._hold(self._orphans.popleft())
-            if self._is_time_to_look():
-                self._orphans.extend(await self._lost_runs())
-                continue
+            if self._is_time_to_look() and (claim := await self._lost_run()) is not None:
+                self._looked = 0.0  # who lost one may have lost more
+                return self._hold(claim)
             if (claim := await self._next()) is not None:
                 return self._hold(claim)
 
     async def waiting(self) -> Sequence[RunRequest]:
         """Return all runs that are not done: who works on one is not in the stream."""
-        reply = await self._call(lambda: self._client.xrange(STREAM, count=MOST_LISTED))
-        return [claim.run for claim in _readable(cast("_Batch", reply), again=False)]
+        reply = await self._call(lambda: self._client.xrange(WORK, count=MOST_LISTED))
+        return [claim.run for claim in _readable(cast("_Batch", reply))]
 
     async def leave(self) -> Sequence[Claim]:
         """Return nothing: other workers take what waits."""
@@ -126,6 +125,16 @@ class RedisRunQueue:
         """Delete the entry."""
         self._held.discard(claim.key)
         await self._forget(claim.key)
+
+    async def _resign(self) -> None:
+        """Leave the group, unless there is something of ours that another has to take over."""
+        with suppress(EventLogUnavailable), impatient(LEAVING_SECONDS):
+            await self._call(self._leave_group)
+
+    async def _leave_group(self) -> None:
+        with suppress(ResponseError):  # there is no group
+            if not await self._client.xpending_range(WORK, GROUP, "-", "+", 1, self._name):
+                await self._client.xgroup_delconsumer(WORK, GROUP, self._name)
 
     def _hold(self, claim: Claim) -> Claim:
         self._held.add(claim.key)
@@ -140,35 +149,34 @@ class RedisRunQueue:
 
     async def _next(self) -> Claim | None:
         reply = await self._grouped(
-            lambda: self._client.xreadgroup(
-                GROUP, self._name, {STREAM: ">"}, count=1, block=BLOCK_MS
-            )
+            lambda: self._client.xreadgroup(GROUP, self._name, {WORK: ">"}, count=1, block=BLOCK_MS)
         )
         for _, batch in cast("list[tuple[bytes, _Batch]]", reply or []):
-            for claim in await self._claims(batch, again=False):
-                return claim
+            return await self._claim(batch)
         return None
 
-    async def _lost_runs(self) -> list[Claim]:
+    async def _lost_run(self) -> Claim | None:
         reply = await self._grouped(
             lambda: self._client.xautoclaim(
-                STREAM, GROUP, self._name, min_idle_time=self._lost_ms, count=10
+                WORK, GROUP, self._name, min_idle_time=self._lost_ms, count=1
             )
         )
-        return await self._claims(cast("_Batch", reply[1]), again=True)
+        return await self._claim(cast("_Batch", reply[1]))
 
-    async def _claims(self, batch: _Batch, *, again: bool) -> list[Claim]:
-        claims = _readable(batch, again=again)
-        for key in {key.decode() for key, _ in batch} - {claim.key for claim in claims}:
-            logger.error("entry %s of %s is no run", key, STREAM)
+    async def _claim(self, batch: _Batch) -> Claim | None:
+        """Return the run of an entry that is ours now; one that is no run is thrown away."""
+        claims = _readable(batch)
+        if batch and not claims:
+            key = batch[0][0].decode()
+            logger.error("entry %s of %s is no run", key, WORK)
             await self._forget(key)
-        return claims
+        return claims[0] if claims else None
 
     async def _forget(self, key: str) -> None:
         async def both() -> None:
             async with self._client.pipeline(transaction=True) as pipe:
-                pipe.xack(STREAM, GROUP, key)
-                pipe.xdel(STREAM, key)
+                pipe.xack(WORK, GROUP, key)
+                pipe.xdel(WORK, key)
                 await pipe.execute()
 
         await self._call(both)
@@ -183,7 +191,7 @@ class RedisRunQueue:
                 if "NOGROUP" not in str(error):
                     raise
             try:
-                await self._client.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
+                await self._client.xgroup_create(WORK, GROUP, id="0", mkstream=True)
             except ResponseError as error:
                 if "BUSYGROUP" not in str(error):
                     raise
@@ -198,7 +206,7 @@ class RedisRunQueue:
                 continue
             args = [GROUP, self._name, *held]
             try:
-                kept = await self._call(lambda args=args: self._renew(keys=[STREAM], args=args))  # type: ignore[misc]
+                kept = await self._call(lambda args=args: self._renew(keys=[WORK], args=args))  # type: ignore[misc]
             except EventLogUnavailable as error:
                 logger.warning("claims of runs could not be renewed: %s", error)
                 continue
@@ -208,10 +216,10 @@ class RedisRunQueue:
                 self._held -= taken
 
 
-def _readable(batch: _Batch, *, again: bool) -> list[Claim]:
+def _readable(batch: _Batch) -> list[Claim]:
     claims: list[Claim] = []
     for key, fields in batch:
         with suppress(KeyError, ValidationError):
             run = RunRequest.model_validate_json((fields or {})[b"run"])
-            claims.append(Claim(run, key.decode(), again=again))
+            claims.append(Claim(run, key.decode()))
     return claims

@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 
 from cody_core.schema.base import JsonObject, NonEmpty, Omittable, Shape, Uuid, Whole
 from cody_core.schema.items import Item
+from cody_core.schema.threads import Thread
 
 ReasoningEffort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 """How hard a model thinks. Adapters map a level their API lacks to its nearest neighbour."""
@@ -25,6 +26,9 @@ SCRIPT_TOOL = "run_script"
 MAX_PROMPT_CHARACTERS = 4_000_000
 """About a million tokens: more than any model reads."""
 
+Prompt = Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARACTERS, pattern=r"\S"), Whole]
+"""What is asked; something has to be."""
+
 ToolName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 """A name that all provider APIs accept."""
 
@@ -36,9 +40,7 @@ class SubmitRequest(Shape):
     submitted before is not run again: submitting is idempotent.
     """
 
-    prompt: Annotated[
-        str, StringConstraints(max_length=MAX_PROMPT_CHARACTERS, pattern=r"\S"), Whole
-    ]
+    prompt: Prompt
     model: Omittable[NonEmpty] = None
     provider_id: Omittable[NonEmpty] = None
     thread_id: Omittable[Uuid] = None
@@ -83,6 +85,8 @@ class RunRequest(Shape):
     """How often the model may be asked; without it, as the engine is set."""
     context_tokens: Omittable[int] = None
     """How much the model reads, if that is known: older turns that do not fit are left out."""
+    new_thread: Omittable[Thread] = None
+    """The thread that the run begins, if that is still to be stored."""
 
 
 class ToolSpec(Shape):

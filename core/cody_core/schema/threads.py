@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import StringConstraints
 
-from cody_core.schema.base import Milliseconds, Omittable, Shape, Uuid, Whole
+from cody_core.schema.base import Milliseconds, NonEmpty, Omittable, Shape, Uuid, Whole
 from cody_core.schema.response import Response
 
 TITLE_LENGTH = 80
@@ -34,6 +34,18 @@ class Thread(Shape):
     created_at: Milliseconds
     updated_at: Milliseconds
     state: Omittable[ThreadState] = None
+
+
+class ThreadRequest(Shape):
+    """A thread to be made, which has no run yet; without an id it is given one."""
+
+    thread_id: Omittable[Uuid] = None
+    title: Title = "Untitled"
+    summary: Omittable[str] = None
+    tags: tuple[Tag, ...] = ()
+    agent_role: Omittable[str] = None
+    model: Omittable[NonEmpty] = None
+    provider_id: Omittable[NonEmpty] = None
 
 
 class ThreadPage(Shape):

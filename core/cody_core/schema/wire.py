@@ -6,9 +6,8 @@ and give times as ISO 8601. A ``Response`` and an event go over the wire as they
 have no body here.
 
 A body that says what a shape says is that shape by other names; ``body_of`` and ``shape_of``
-translate. Fields of a thread are always there, ``null`` where there is nothing to say; elsewhere
-what is ``None`` is left out. Errors keep their class: codes on the wire are those of ``errors.py``
-in capitals.
+translate. In an answer, what is not there is ``null``; in a request it is left out. Errors keep
+their class: codes on the wire are those of ``errors.py`` in capitals.
 """
 
 from __future__ import annotations
@@ -16,42 +15,50 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from cody_core import errors
-from cody_core.errors import CodyError, EventLogUnavailable
-from cody_core.schema.base import JsonObject, NonEmpty, Omittable, Shape, Uuid
+from cody_core.errors import CodyError, EventLogUnavailable, InvalidRequest
+from cody_core.schema.base import JsonObject, NonEmpty, Omittable, Uuid
 from cody_core.schema.events import Decision
-from cody_core.schema.files import Attachment
-from cody_core.schema.models import CoreInfo, ModelInfo, ModelList
-from cody_core.schema.prices import Price
-from cody_core.schema.requests import SubmitRequest, Submitted
+from cody_core.schema.news import RunEnd
+from cody_core.schema.requests import MAX_PROMPT_CHARACTERS, Policy, Prompt, ReasoningEffort
 from cody_core.schema.response import Response
-from cody_core.schema.threads import (
-    Tag,
-    Thread,
-    ThreadChanges,
-    ThreadDetail,
-    ThreadPage,
-    ThreadState,
-)
+from cody_core.schema.threads import Tag, Thread, ThreadDetail, ThreadPage, ThreadState, Title
 
 S = TypeVar("S", bound=BaseModel)
 B = TypeVar("B", bound=BaseModel)
 
-_CAMEL = ConfigDict(alias_generator=to_camel, serialize_by_alias=True)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+MOST_TOKENS: Final = 2**31 - 1
 
+Id = Annotated[Uuid, AfterValidator(str.lower)]
+"""A UUID, which is compared in lower case."""
 IsoTime = Annotated[
     str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$")
 ]
 """A moment, such as ``2026-01-31T23:59:59.999Z``."""
-
-Tags = Annotated[tuple[Tag, ...], Field(strict=False)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Text = Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARACTERS)]
+Summary = Annotated[str, StringConstraints(max_length=20_000)]
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
+Tags = Annotated[
+    tuple[Tag, ...],
+    Field(strict=False, max_length=100),
+    AfterValidator(lambda tags: tuple(dict.fromkeys(tags))),
+]
 """Tags as JSON has them: a list, which strict reading of parsed JSON takes for no tuple."""
 
 
@@ -71,8 +78,22 @@ def milliseconds_of(iso: str) -> int:
 
 
 def body_of(body: type[B], shape: BaseModel) -> B:
-    """Return a shape as the body that says the same; what was left open in it stays so."""
-    return body.model_validate(shape.model_dump(exclude_unset=True), by_name=True, by_alias=False)
+    """Return a shape as the body that says the same; what was left open in it stays so.
+
+    Raises:
+        InvalidRequest: it says what no body may.
+    """
+    return body_with(body, **shape.model_dump(exclude_unset=True))
+
+
+def body_with(body: type[B], **said: object) -> B:
+    """Return a body with these fields, by their own names; see ``body_of``."""
+    try:
+        return body.model_validate(said, by_name=True, by_alias=False)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = "".join(f"{name}: " for name in first["loc"])
+        raise InvalidRequest(place + first["msg"].removeprefix("Value error, ")) from error
 
 
 def shape_of(shape: type[S], body: BaseModel) -> S:
@@ -80,42 +101,123 @@ def shape_of(shape: type[S], body: BaseModel) -> S:
     return shape.model_validate(body.model_dump(by_alias=False, exclude_unset=True))
 
 
-class Body(Shape):
-    """Base of the bodies that no shape has the fields of. We make them by the names of fields."""
+class Body(BaseModel):
+    """Base of the bodies; we make them by the names of fields. A number is not a string."""
 
-    model_config = ConfigDict(**_CAMEL, validate_by_name=True, validate_by_alias=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        from_attributes=True,
+        strict=True,
+        frozen=True,
+    )
 
 
-class SubmitBody(SubmitRequest):
-    """``POST /submit``: a request that can be submitted as it is."""
+class SubmitBody(Body):
+    """``POST /submit``: a prompt, and how it is to be answered. What else is in it is ignored."""
 
-    model_config = _CAMEL
+    prompt: Prompt
+    model: Name | None = None
+    provider_id: Name | None = None
+    thread_id: Id | None = None
+    run_id: Id | None = None
+    turn_id: Id | None = None
+    agent_id: Name | None = None
+    reasoning_effort: ReasoningEffort | None = None
+    thinking_budget: Annotated[int, Field(ge=0, le=MOST_TOKENS)] | None = None
+    max_output_tokens: Annotated[int, Field(gt=0, le=MOST_TOKENS)] | None = None
+    system: Text | None = None
+    policy: Policy | None = None
 
 
-class SubmittedBody(Submitted):
-    """The answer to it."""
+class SubmittedBody(Body):
+    """Where to find what was submitted; ``streamUrl`` is relative to the server."""
 
-    model_config = _CAMEL
-
+    run_id: Uuid
+    thread_id: Uuid
+    turn_id: Uuid
     stream_url: NonEmpty
-    """Where its events are, relative to the server."""
 
 
 class CancelBody(Body):
-    """``POST /runs/{id}/cancel``; the body may be missing, too."""
+    """``POST /runs/{id}/cancel``: why a run is to end; the body may be missing, too."""
 
-    reason: Omittable[str] = None
+    reason: Reason = "cancelled by user"
+
+
+class CancelledBody(Body):
+    """The run that was asked to end."""
+
+    run_id: Uuid
 
 
 class ApprovalBody(Body):
-    """``POST /runs/{id}/approvals/{approvalId}``."""
+    """``POST /runs/{id}/approvals/{approvalId}``: the answer to a question that a run asks."""
 
     decision: Decision
-    reason: Omittable[str] = None
+    reason: Reason | None = None
+
+
+class ApprovedBody(Body):
+    """The answer that counts."""
+
+    approval_id: str
+    decision: Decision
+
+
+class RunNewsBody(Body):
+    """``GET /threads/{id}/events``: word of a run; ``status`` only where it has ended."""
+
+    run_id: Uuid
+    thread_id: Uuid
+    status: Omittable[RunEnd] = None
+
+
+class NewThreadBody(Body):
+    """``POST /threads``: a thread to be made; the answer is the thread."""
+
+    thread_id: Id | None = None
+    title: Title = "Untitled"
+    summary: Summary | None = None
+    tags: Tags = ()
+    agent_role: Name | None = None
+    model: Name | None = None
+    provider_id: Annotated[Name | None, Field(alias="modelProviderId")] = None
+
+
+class ThreadChangesBody(Body):
+    """``PATCH /threads/{id}``: what is left out stays, ``""`` clears, nothing else may be in it."""
+
+    model_config = ConfigDict(extra="forbid", validate_by_name=False)
+
+    title: Title = ""
+    summary: Summary = ""
+    tags: Tags = ()
+    agent_role: Annotated[str, StringConstraints(max_length=200)] = ""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> ThreadChangesBody:
+        if not self.model_fields_set:
+            msg = "there is nothing to change: give title, summary, tags or agentRole"
+            raise ValueError(msg)
+        return self
+
+
+class ForkBody(Body):
+    """``POST /threads/{id}/fork``: where a copy ends; the answer is the new thread."""
+
+    until: Id | None = None
+    before: Id | None = None
+    title: Title | None = None
 
 
 class ThreadBody(Body):
-    """A thread. ``modelProviderApi`` names the protocol its provider speaks, where it is known."""
+    """A thread. Only lists tell its ``state``.
+
+    ``modelProviderApi`` names the protocol that its provider speaks, where that is known.
+    """
 
     thread_id: Uuid
     title: str
@@ -127,7 +229,7 @@ class ThreadBody(Body):
     model: str | None = None
     created_at: IsoTime
     updated_at: IsoTime
-    state: Omittable[ThreadState] = None
+    state: ThreadState | None = None
 
     @classmethod
     def of(cls, thread: Thread, api: str | None = None) -> ThreadBody:
@@ -163,7 +265,7 @@ class ThreadBody(Body):
 
 
 class ThreadPageBody(Body):
-    """``GET /threads``; ``nextCursor`` is ``null`` on the last page."""
+    """``GET /threads``: newest change first; ``nextCursor`` is ``null`` on the last page."""
 
     threads: tuple[ThreadBody, ...]
     next_cursor: str | None = None
@@ -175,7 +277,7 @@ class ThreadPageBody(Body):
 
 
 class ThreadDetailBody(Body):
-    """``GET /threads/{id}``: the thread, and its runs in canonical form."""
+    """``GET /threads/{id}``: the thread, and its runs in the order they were created."""
 
     thread: ThreadBody
     runs: tuple[Response, ...]
@@ -185,48 +287,51 @@ class ThreadDetailBody(Body):
         return ThreadDetail(thread=self.thread.thread(), runs=self.runs)
 
 
-class ThreadChangesBody(ThreadChanges):
-    """``PATCH /threads/{id}``: what is left out stays, and nothing else can be changed."""
+class PriceBody(Body):
+    """US dollars per million tokens."""
 
-    model_config = ConfigDict(**_CAMEL, extra="forbid")
-
-    tags: Omittable[Tags] = None
-
-
-class ForkBody(Body):
-    """``POST /threads/{id}/fork``; the answer is the new thread."""
-
-    until: Omittable[Uuid] = None
-    before: Omittable[Uuid] = None
-    title: Omittable[str] = None
+    prompt: float
+    completion: float
+    cached: float | None = None
+    cache_write: float | None = None
+    as_of: NonEmpty
 
 
-class PriceBody(Price):
-    """What a model costs."""
+class ModelBody(Body):
+    """A model somebody can choose."""
 
-    model_config = _CAMEL
-
-
-class ModelBody(ModelInfo):
-    """A model."""
-
-    model_config = _CAMEL
-
-    price: Omittable[PriceBody] = None
+    id: NonEmpty
+    provider_id: NonEmpty
+    name: str = ""
+    context_tokens: int | None = None
+    max_output_tokens: int | None = None
+    price: PriceBody | None = None
+    is_default: bool = False
 
 
-class ModelsBody(ModelList):
-    """``GET /models``."""
-
-    model_config = _CAMEL
+class ModelsBody(Body):
+    """``GET /models``: those there are, and the providers that did not say which they offer."""
 
     models: tuple[ModelBody, ...]
+    unreachable: tuple[NonEmpty, ...] = ()
 
 
-class InfoBody(CoreInfo):
-    """``GET /info``."""
+class ChangesBody(Body):
+    """Word of ``GET /changes``: how things stand beside the runs."""
 
-    model_config = _CAMEL
+    threads: int = 0
+    is_told: bool = False
+    unsaved: int = 0
+
+
+class InfoBody(Body):
+    """``GET /info``: where the server's core keeps things."""
+
+    version: NonEmpty
+    log: NonEmpty
+    store: NonEmpty
+    workspace: NonEmpty
+    home: NonEmpty
 
 
 class FilesBody(Body):
@@ -235,24 +340,39 @@ class FilesBody(Body):
     paths: tuple[str, ...]
 
 
-class AttachmentBody(Attachment):
-    """``GET /attachment``: the text of one of them."""
+class AttachmentBody(Body):
+    """``GET /attachment``: the text of one of them, or as much of its beginning as is attached."""
 
-    model_config = _CAMEL
+    path: NonEmpty
+    content: str
+    size: int
+    is_cut: bool = False
 
 
-class Problem(Body):
-    """What went wrong."""
+Part = Literal["ok", "unavailable"]
+
+
+class HealthBody(Body):
+    """``GET /health``: whether the server can do its work."""
+
+    status: Literal["ok", "degraded"]
+    version: NonEmpty
+    log: Part
+    store: Part
+
+
+class Failure(Body):
+    """What went wrong; ``code`` is stable, ``message`` is for people."""
 
     code: NonEmpty
     message: str
-    details: Omittable[JsonObject] = None
+    details: JsonObject | None = None
 
 
 class ErrorBody(Body):
     """The answer to whatever cannot be done."""
 
-    error: Problem
+    error: Failure
 
 
 def code_of(error: type[CodyError]) -> str:

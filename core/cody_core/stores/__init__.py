@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from cody_core.schema.response import Response
 from cody_core.schema.threads import Thread, ThreadChanges, ThreadPage
+
+FIRST_VERSION: Final = "0-1"
+"""The version of a run that never was in a log: whatever comes from one is newer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +33,19 @@ class RunWrite:
 
 @dataclass(frozen=True, slots=True)
 class OpenRun:
-    """A stored run without an end, and the process that was running it."""
+    """A stored run without an end, and the process that was running it.
+
+    Attributes:
+        run_id: The run.
+        version: The version it is stored in.
+        owner: The process that was running it, if it said so.
+        seen: Whether the store has had a sign of life of that process lately.
+    """
 
     run_id: str
     version: str
     owner: str | None
+    seen: bool = False
 
 
 class Store(Protocol):
@@ -85,8 +97,10 @@ class Store(Protocol):
     async def save_run(self, write: RunWrite) -> bool:
         """Save a run's state, if it is newer than what is stored; return whether it was written.
 
-        A terminal state is never replaced by one that is not, and a run of a thread that does not
-        exist is not written. The thread's ``updated_at``, model and provider follow its newest run.
+        The end of a run may have the version of its stored open state: somebody else may end it. A
+        terminal state is never replaced by one that is not, and a run of a thread that does not
+        exist is not written. The thread's ``updated_at``, model and provider follow its newest run,
+        its ``agent_role`` does when that run is saved for the first time: it may be changed later.
         Saving the same state twice changes nothing.
         """
         ...
@@ -101,6 +115,21 @@ class Store(Protocol):
 
     async def open_runs(self) -> Sequence[OpenRun]:
         """Return the runs that have no end yet, oldest first."""
+        ...
+
+    def presence(self, owner: str) -> AbstractAsyncContextManager[None]:
+        """Let whoever shares the store know, while the block lasts, that a process is at work.
+
+        Where that can be told otherwise it does nothing.
+        """
+        ...
+
+    def changes(self) -> AsyncGenerator[bool]:
+        """Yield whenever others may have changed the list of threads.
+
+        ``True`` says that the next change will be told as it happens, ``False`` that it may take a
+        while. It ends where nobody can tell. Close the iterator when leaving early.
+        """
         ...
 
     async def aclose(self) -> None:

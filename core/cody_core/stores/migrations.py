@@ -8,15 +8,15 @@ released is never edited; what it got wrong, the next one mends.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from cody_core.errors import StoreCorrupt
 from cody_core.ids import now_ms
 from cody_core.schema.items import ITEM
-from cody_core.stores.database import Database
+from cody_core.stores.database import Database, Transaction
 from cody_core.stores.search import TOKENIZER, indexed, text_of
 
-Migrations = Sequence[tuple[str, Callable[[Database], Awaitable[None]]]]
+Migrations = Sequence[tuple[str, Callable[[Transaction], None]]]
 
 _TABLES = (
     """
@@ -65,28 +65,24 @@ _TABLES = (
 )
 
 
-async def _conversations(database: Database) -> None:
+def _conversations(db: Transaction) -> None:
     for statement in _TABLES:
-        await database.rows(statement)
+        db.rows(statement)
 
 
-async def _search(database: Database) -> None:
+def _search(db: Transaction) -> None:
     """Index titles by the keys of their threads, messages by the keys of their items."""
     for table in ("title_index", "message_index"):
-        await database.rows(
-            f"CREATE VIRTUAL TABLE {table} USING fts5 (text, tokenize = '{TOKENIZER}')"
-        )
-    titles = await database.rows("SELECT key, title FROM threads")
-    items = await database.rows(
-        "SELECT key, json FROM items WHERE type IN ('message', 'cancelled', 'error')"
-    )
-    with database.readable("an item"):
+        db.rows(f"CREATE VIRTUAL TABLE {table} USING fts5 (text, tokenize = '{TOKENIZER}')")
+    titles = db.rows("SELECT key, title FROM threads")
+    items = db.rows("SELECT key, json FROM items WHERE type IN ('message', 'cancelled', 'error')")
+    with db.readable("an item"):
         texts = [(key, text_of(ITEM.validate_json(data))) for key, data in items]
-    await database.many(
+    db.many(
         "INSERT INTO title_index (rowid, text) VALUES (?, ?)",
         [(key, indexed(title)) for key, title in titles],
     )
-    await database.many(
+    db.many(
         "INSERT INTO message_index (rowid, text) VALUES (?, ?)",
         [(key, indexed(text)) for key, text in texts if text is not None],
     )
@@ -104,38 +100,36 @@ async def migrate(database: Database, migrations: Migrations = MIGRATIONS) -> No
         StoreCorrupt: a newer version of the program has changed it, or it is damaged.
     """
     # Most starts find nothing to do and must not wait for another process's write lock.
-    async with database.snapshot():
-        applied = await _applied(database, migrations)
+    applied = await database.read(lambda db: _applied(db, migrations))
     while applied < len(migrations):
-        async with database.transaction():
-            applied = await _apply_next(database, migrations)
+        applied = await database.write(lambda db: _apply_next(db, migrations))
 
 
-async def _apply_next(database: Database, migrations: Migrations) -> int:
-    await database.rows(
+def _apply_next(db: Transaction, migrations: Migrations) -> int:
+    db.rows(
         "CREATE TABLE IF NOT EXISTS migrations"
         " (number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL)"
     )
-    applied = await _applied(database, migrations)
+    applied = _applied(db, migrations)
     if applied == len(migrations):
         return applied
     name, migration = migrations[applied]
-    await migration(database)
-    await database.rows(
+    migration(db)
+    db.rows(
         "INSERT INTO migrations (number, name, applied_at) VALUES (?, ?, ?)",
         (applied + 1, name, now_ms()),
     )
     return applied + 1
 
 
-async def _applied(database: Database, migrations: Migrations) -> int:
+def _applied(db: Transaction, migrations: Migrations) -> int:
     """Return how many migrations the database has seen."""
-    if not await database.rows("SELECT 1 FROM sqlite_schema WHERE name = 'migrations'"):
+    if not db.rows("SELECT 1 FROM sqlite_schema WHERE name = 'migrations'"):
         return 0
-    [(applied,)] = await database.rows("SELECT count(*) FROM migrations")
+    [(applied,)] = db.rows("SELECT count(*) FROM migrations")
     if applied > len(migrations):
         msg = (
-            f"the database {str(database.path)!r} was written by a newer version of cody (its"
+            f"the database {str(db.path)!r} was written by a newer version of cody (its"
             f" schema is {applied}, this version knows {len(migrations)}): upgrade cody, or set"
             " CODY_HOME to another directory"
         )

@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+from collections.abc import Set
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from cody_core.errors import StoreCorrupt, StoreUnavailable
+from cody_core.errors import StoreError, StoreUnavailable
+from cody_core.ids import new_id
 from cody_core.schema.events import offset_key
 from cody_core.schema.items import Message
 from cody_core.schema.response import Response
@@ -32,17 +34,22 @@ class _Letter(BaseModel):
 
 
 class Outbox:
-    """Keeps writes below a directory, which is created when it is first needed."""
+    """Keeps writes below a directory, which is created when it is first needed.
+
+    Attributes:
+        waits: Whether the store was away when it was last to take what is kept.
+    """
 
     def __init__(self, directory: Path) -> None:
+        self.waits = False
         self._directory = directory
 
     def put(self, write: RunWrite) -> None:
         """Keep a write, in place of an older one of the same run."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         letter = _Letter(response=write.response, version=write.version, owner=write.owner)
-        path = self._directory / f"{write.response.id}.json"
-        draft = path.with_suffix(f".{os.getpid()}.draft")
+        path = self._path(write.response.id)
+        draft = path.with_suffix(f".{new_id()}.draft")
         draft.touch(mode=0o600)
         with draft.open("wb") as file:
             file.write(letter.model_dump_json().encode())
@@ -51,6 +58,15 @@ class Outbox:
         draft.replace(path)
         logger.warning("run %s is kept in %s until the store takes it", write.response.id, path)
 
+    @property
+    def kept(self) -> Set[str]:
+        """The runs of which there is something."""
+        return {path.stem for path in self._directory.glob("*.json")}
+
+    def drop(self, run_id: str) -> None:
+        """Keep nothing of a run any more."""
+        self._path(run_id).unlink(missing_ok=True)
+
     async def flush(self, store: Store) -> int:
         """Store what is kept and return how many runs that were; stops early if the store is away.
 
@@ -58,6 +74,7 @@ class Outbox:
         be opened, or whose run is damaged in the store, under its name.
         """
         stored = 0
+        self.waits = False
         for path in sorted(self._directory.glob("*.json")):
             try:
                 letter = _Letter.model_validate_json(path.read_text(encoding="utf-8"))
@@ -77,13 +94,17 @@ class Outbox:
                 await store.save_run(RunWrite(letter.response, letter.version, owner=letter.owner))
             except StoreUnavailable as error:
                 logger.warning("the outbox stays as it is: %s", error)
+                self.waits = True
                 break
-            except StoreCorrupt as error:
+            except StoreError as error:
                 logger.error("%s stays, others are stored: %s", path, error)
                 continue
             path.unlink(missing_ok=True)
             stored += 1
         return stored
+
+    def _path(self, run_id: str) -> Path:
+        return self._directory / f"{run_id}.json"
 
 
 def _thread_of(response: Response) -> Thread:

@@ -3,18 +3,20 @@
 It saves when an item is complete, at most every ``interval`` while text streams, and at the end.
 Reading and saving are two tasks: a slow store makes saves rarer, never the reading slower, and of a
 run only its newest state waits. What the store refuses for the moment is tried again; what it still
-refuses when the process has to stop goes to the outbox.
+refuses when the process has to stop goes to the outbox. The end of a run goes there as soon as it
+is refused once, so that nothing is lost if the process does not stop in order.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Sequence, Set
 from contextlib import aclosing
 from dataclasses import replace
 
-from cody_core.errors import EventLogError, StoreCorrupt, StoreUnavailable
+from cody_core.errors import EventLogError, StoreError, StoreUnavailable
 from cody_core.eventlog import EventLog
 from cody_core.reducer import ResponseReducer
 from cody_core.schema.events import (
@@ -53,6 +55,7 @@ class Persister:
         owner: str,
         log_ttl: float,
         interval: float = INTERVAL_SECONDS,
+        tell: Callable[[], None] = lambda: None,
     ) -> None:
         """Build a persister.
 
@@ -63,6 +66,7 @@ class Persister:
             owner: This process, as the store knows it.
             log_ttl: Seconds the log keeps a run after it is terminal and stored.
             interval: The most seconds between two saves while text streams.
+            tell: Called when ``pending`` may have changed.
         """
         self._log = log
         self._store = store
@@ -70,17 +74,28 @@ class Persister:
         self._owner = owner
         self._log_ttl = log_ttl
         self._interval = interval
+        self._tell = tell
+        self._hurry = asyncio.Event()
         self._runs: dict[str, _Saver] = {}
-
-    @property
-    def trouble(self) -> str | None:
-        """Why something is not stored yet that should be, if so."""
-        return next((saver.trouble for saver in self._runs.values() if saver.trouble), None)
 
     def unsaved(self, thread_id: str) -> Sequence[Response]:
         """Return the runs of a thread whose newest state is not in the store yet."""
         responses = (saver.reducer.response for saver in self._runs.values())
         return [found for found in responses if found and found.thread_id == thread_id]
+
+    @property
+    def pending(self) -> Set[str]:
+        """The runs that could not be stored when it was time, and are tried again."""
+        return {run_id for run_id, saver in self._runs.items() if saver.failures}
+
+    def hurry(self) -> None:
+        """Wait no more for a store that is away: what it does not take now is for the outbox."""
+        self._hurry.set()
+
+    def new_thread(self, thread_id: str) -> Thread | None:
+        """Return a thread that is still to be stored, along with its first run."""
+        new = (saver.new_thread for saver in self._runs.values())
+        return next((thread for thread in new if thread and thread.id == thread_id), None)
 
     def marked(self, page: ThreadPage) -> ThreadPage:
         """Say of the threads that one of these runs waits for an answer in that it does."""
@@ -102,7 +117,15 @@ class Persister:
 
         ``new_thread`` is the run's thread, if that is still to be stored.
         """
-        saver = _Saver(self._store, self._owner, self._interval, new_thread)
+        saver = _Saver(
+            self._store,
+            self._outbox,
+            self._owner,
+            self._interval,
+            new_thread,
+            self._tell,
+            self._hurry,
+        )
         self._runs[run_id] = saver
         try:
             async with task_group() as tasks:
@@ -115,9 +138,12 @@ class Persister:
         except EventLogError as error:
             logger.warning("run %s is stored, and stays in the log: %s", run_id, error)
         finally:
-            del self._runs[run_id]
+            if self._runs.get(run_id) is saver:
+                del self._runs[run_id]
             if (left := saver.unsaved_write()) is not None:
                 self._leave(left)
+            if left is not None or saver.failures:
+                self._tell()
 
     def _leave(self, write: RunWrite) -> None:
         try:
@@ -138,19 +164,30 @@ class _Saver:
     """The newest state of one run, and its way to the store."""
 
     def __init__(
-        self, store: Store, owner: str, interval: float, new_thread: Thread | None
+        self,
+        store: Store,
+        outbox: Outbox,
+        owner: str,
+        interval: float,
+        new_thread: Thread | None,
+        tell: Callable[[], None],
+        hurry: asyncio.Event,
     ) -> None:
         self.reducer = ResponseReducer()
-        self.trouble: str | None = None
-        self._new_thread = new_thread
+        self.new_thread = new_thread
+        self.failures = 0
         self._store = store
+        self._outbox = outbox
         self._owner = owner
         self._interval = interval
+        self._tell = tell
+        self._hurry = hurry
         self._dirty = asyncio.Event()
         self._urgent = asyncio.Event()
         self._finished = False
         self._changed: frozenset[int] = frozenset()
         self._saved: str | None = None
+        self._kept: str | None = None
 
     def take(self, batch: Sequence[Entry]) -> None:
         self.reducer.feed(batch)
@@ -168,30 +205,64 @@ class _Saver:
         response, offset = self.reducer.response, self.reducer.last_offset
         if response is None or offset is None or offset == self._saved:
             return None
+        if response.is_terminal and not self.reducer.is_terminal:
+            # An error in the stream is none of the run: it goes on, and must be found open.
+            response = response.model_copy(update={"status": "in_progress"})
         return RunWrite(response, offset, owner=self._owner)
 
     async def save_until_done(self) -> None:
         """Save whenever there is something new and it is time, until the last state is stored."""
-        failures = 0
         while not (self._finished and self.unsaved_write() is None):
             await self._dirty.wait()
-            if not failures:
+            if not self.failures:
                 await self._time_to_save()
             self._dirty.clear()
             self._urgent.clear()
             try:
                 await self._save()
-            except StoreCorrupt as error:
+            except StoreUnavailable as error:
+                self.failures += 1
+                self._tell()
+                self._dirty.set()
+                # Said once: while the store is away that is all there is to say.
+                level = logging.WARNING if self.failures == 1 else logging.DEBUG
+                logger.log(level, "saving is pending: %s", error)
+                await self._keep_end()
+                if self._hurry.is_set():
+                    return
+                await self._pause()
+            except StoreError as error:
                 logger.error("saving is given up, the outbox will keep the answer: %s", error)
                 return
-            except StoreUnavailable as error:
-                failures += 1
-                self.trouble = error.message
-                self._dirty.set()
-                logger.warning("saving is pending: %s", error)
-                await asyncio.sleep(min(FIRST_PAUSE * 2 ** min(failures, 10), LONGEST_PAUSE))
             else:
-                failures, self.trouble = 0, None
+                self._succeeded()
+        if self._kept is not None:
+            await asyncio.to_thread(self._outbox.drop, self._kept)
+            self._tell()
+
+    def _succeeded(self) -> None:
+        if self.failures:
+            self.failures = 0
+            self._tell()
+
+    async def _pause(self) -> None:
+        longest = min(FIRST_PAUSE * 2 ** min(self.failures, 10), LONGEST_PAUSE)
+        try:
+            async with asyncio.timeout(longest * random.uniform(0.5, 1.0)):
+                await self._hurry.wait()
+        except TimeoutError:
+            return
+
+    async def _keep_end(self) -> None:
+        """Keep the end of the run in the outbox as well: the process may not live to store it."""
+        write = self.unsaved_write()
+        if write is None or not write.response.is_terminal or self._kept is not None:
+            return
+        try:
+            await asyncio.to_thread(self._outbox.put, write)
+            self._kept = write.response.id
+        except OSError as error:
+            logger.error("run %s cannot be kept: %s", write.response.id, error)
 
     async def _time_to_save(self) -> None:
         try:
@@ -206,9 +277,9 @@ class _Saver:
         # Kept until the save has succeeded: a save that fails must not forget what had changed.
         # Taken before anything is awaited: what changes from then on is not in this write.
         self._changed |= self.reducer.take_changes()
-        if self._new_thread is not None:
-            await self._store.create_thread(self._new_thread)
-            self._new_thread = None
+        if self.new_thread is not None:
+            await self._store.create_thread(self.new_thread)
+            self.new_thread = None
         await self._store.save_run(replace(write, changed=self._changed))
         self._changed = frozenset()
         self._saved = write.version

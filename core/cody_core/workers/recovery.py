@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+import random
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Final
 
-from cody_core.errors import CodyError, RunClosed
+from cody_core.errors import CodyError, RunClosed, StoreUnavailable
 from cody_core.eventlog import EventLog
 from cody_core.ids import now_ms, traceparent
 from cody_core.mirror import Mirror
@@ -17,8 +20,8 @@ from cody_core.schema.events import (
     Payload,
     ResponseError,
     TraceContext,
-    offset_key,
 )
+from cody_core.schema.requests import RunRequest
 from cody_core.schema.response import ErrorInfo, Response
 from cody_core.stores import OpenRun, RunWrite, Store
 from cody_core.workers.outbox import Outbox
@@ -31,36 +34,76 @@ INTERRUPTED = ErrorInfo(
 )
 
 
+FIRST_PAUSE: Final = 1.0
+LONGEST_PAUSE: Final = 30.0
+
+IsAlive = Callable[[str | None, bool], bool | None]
+"""Tells of the owner of a run, and whether the store has seen it lately, if it is alive."""
+
+
 async def recover(
     log: EventLog,
     store: Store,
     outbox: Outbox,
-    is_alive: Callable[[str | None], bool],
+    is_alive: IsAlive,
     *,
+    taken: Callable[[], Awaitable[Sequence[RunRequest]]] | None = None,
     log_ttl: float = 3600.0,
-) -> None:
-    """Put in order what others left. What cannot be done now waits for the next start.
+) -> bool:
+    """Put in order what others left, and return whether the store was there for all of it.
 
-    ``log_ttl`` is how many seconds the log keeps a run that is ended here.
+    Args:
+        log: Where somebody may be following what is ended.
+        store: Where it is found.
+        outbox: What could not be stored.
+        is_alive: Tells whether a process is, or ``None`` if that cannot be told.
+        taken: Returns the runs that workers elsewhere have, or will take; without it, none.
+        log_ttl: How many seconds the log keeps a run that is ended here.
     """
-    with _reported("the outbox"):
+    away = _Away()
+    with _reported("the outbox", away):
         await outbox.flush(store)
     open_runs: Sequence[OpenRun] = ()
-    with _reported("the list of open runs"):
+    elsewhere: Collection[str] = ()
+    with _reported("the list of open runs", away):
+        elsewhere = {run.run_id for run in await taken()} if taken is not None else ()
         open_runs = await store.open_runs()
     for run in open_runs:
-        with _reported(f"run {run.run_id}"):
-            if not is_alive(run.owner):
-                await _end(log, store, run)
-                await log.expire(run.run_id, seconds=log_ttl)
+        with _reported(f"run {run.run_id}", away):
+            alive = is_alive(run.owner, run.seen)
+            if alive or (alive is None and run.run_id in elsewhere):
+                continue
+            await _end(log, store, run)
+            await log.expire(run.run_id, seconds=log_ttl)
+    return not away.was and not outbox.waits
+
+
+async def until_recovered(recover: Callable[[], Awaitable[bool]], stopping: asyncio.Event) -> None:
+    """Recover again and again while the store is away, until that is done or we are to stop."""
+    pause = FIRST_PAUSE
+    while not await recover():
+        try:
+            async with asyncio.timeout(pause * random.uniform(0.5, 1.0)):
+                await stopping.wait()
+        except TimeoutError:
+            pause = min(2 * pause, LONGEST_PAUSE)
+        else:
+            return
+
+
+class _Away:
+    """Whether the store was away when it was needed."""
+
+    was = False
 
 
 @contextmanager
-def _reported(what: str) -> Iterator[None]:
+def _reported(what: str, away: _Away) -> Iterator[None]:
     """Log a failure that concerns only this, and go on."""
     try:
         yield
     except (CodyError, OSError, ValueError) as error:  # ValueError: a stored version that is none
+        away.was |= isinstance(error, StoreUnavailable)
         logger.warning("%s, left by an earlier process, was not put in order: %s", what, error)
 
 
@@ -69,7 +112,8 @@ async def _end(log: EventLog, store: Store, run: OpenRun) -> None:
     mirror = await interrupt(log, run.run_id)
     response, version = mirror.reducer.response, mirror.reducer.last_offset
     if response is None and (stored := await store.get_run(run.run_id)) is not None:
-        response, version = _interrupted(stored), _after(run.version)
+        # The version it is stored in: if its owner is alive after all, what that saves is newer.
+        response, version = _interrupted(stored), run.version
     if response is None or version is None:
         return
     await store.save_run(RunWrite(response, version))
@@ -103,10 +147,6 @@ async def _append_end(log: EventLog, run_id: str, reducer: ResponseReducer) -> N
 
 
 def _interrupted(response: Response) -> Response:
-    changes = {"status": "error", "error": INTERRUPTED, "updated_at": now_ms()}
+    error = response.error or INTERRUPTED
+    changes = {"status": "error", "error": error, "updated_at": now_ms()}
     return response.model_copy(update=changes)
-
-
-def _after(version: str) -> str:
-    ms, sequence = offset_key(version)
-    return f"{ms}-{sequence + 1}"

@@ -23,8 +23,8 @@ TOLD = [
     (errors.ApprovalResolvedBefore(OPEN), 409, "APPROVAL_RESOLVED"),
     (errors.RunClosed(OPEN), 409, "RUN_CLOSED"),
     (errors.AppendedBefore(OPEN), 409, "APPENDED_BEFORE"),
-    (api_errors.ThreadExists(OPEN), 409, "THREAD_EXISTS"),
-    (api_errors.TooManyRuns(OPEN), 429, "TOO_MANY_RUNS"),
+    (errors.ThreadExists(OPEN), 409, "THREAD_EXISTS"),
+    (errors.TooManyRuns(OPEN), 429, "TOO_MANY_RUNS"),
     (api_errors.ShuttingDown(OPEN), 503, "SHUTTING_DOWN"),
 ]
 HIDDEN = [

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cody_core import __version__
 from cody_core.providers.scripted import Say, ScriptedProvider
-from support.redis import RedisServer, find_server
+from support.redis import RedisServer
 from support.server import Served, served
 
 
@@ -93,7 +93,7 @@ async def test_a_file_that_cannot_be_read_is_not(
 async def test_the_document_of_the_api_is_there(server: Served) -> None:
     assert (await server.http.get("/docs")).status_code == 200
     document = (await server.http.get("/openapi.json")).json()
-    assert len(document["paths"]) == 14
+    assert len(document["paths"]) == 15
     assert "422" not in str(document)
 
 
@@ -137,16 +137,11 @@ async def test_a_store_that_cannot_be_read_is_told_in_general_terms(
     assert (health.status_code, health.json()["store"]) == (200, "unavailable")
 
 
-async def test_a_log_that_is_away_is_told_of() -> None:
-    if (binary := find_server()) is None:
-        pytest.skip("no redis-server: install Debian's redis-server, or uv sync on Linux x86-64")
-    redis = RedisServer(binary)
-    redis.start()
-    try:
-        async with served(ScriptedProvider([]), redis_url=redis.url) as server:
-            redis.stop()
-            health = (await server.http.get("/health", timeout=30)).json()
-    finally:
-        redis.remove()
+async def test_a_log_that_is_away_is_told_of(own_redis: RedisServer) -> None:
+    async with served(ScriptedProvider([]), redis_url=own_redis.url) as server:
+        own_redis.stop()
+        health = (await server.http.get("/health", timeout=30)).json()
+        asked = await server.http.post("/api/v2/submit", json={"prompt": "x"}, timeout=30)
     expected = {"status": "degraded", "version": __version__, "log": "unavailable", "store": "ok"}
     assert health == expected
+    assert (asked.status_code, asked.json()["error"]["code"]) == (503, "REDIS_UNAVAILABLE")

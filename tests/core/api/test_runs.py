@@ -6,13 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from cody_core.ids import is_uuid, new_id
-from cody_core.providers.scripted import Call, Hang, Say, ScriptedProvider
+from cody_core.ids import new_id
+from cody_core.providers.scripted import Hang, Say, ScriptedProvider
 from cody_core.schema.requests import MAX_PROMPT_CHARACTERS
 from cody_core.settings import ServerSettings
-from cody_core.tools import Intent, ToolContext, ToolKind, ToolResult
-from pydantic import BaseModel
-from support.redis import RedisServer
+from support.asking import Runner, commands, question
 from support.server import Served, served
 
 
@@ -20,25 +18,6 @@ from support.server import Served, served
 async def server() -> AsyncIterator[Served]:
     async with served(ScriptedProvider(lambda request: [Say("Hello.")])) as server:
         yield server
-
-
-class NoArguments(BaseModel):
-    pass
-
-
-class Asker:
-    """A tool that needs consent."""
-
-    name = "shell"
-    description = "Run it."
-    kind: ToolKind = "execute"
-    arguments = NoArguments
-
-    async def intend(self, arguments: NoArguments, context: ToolContext) -> Intent:
-        return Intent("run it", preview="ls", command="ls")
-
-    async def call(self, arguments: NoArguments, context: ToolContext) -> ToolResult:
-        return ToolResult("ok")
 
 
 async def test_what_is_submitted_says_where_it_is_and_is_found_there(server: Served) -> None:
@@ -112,14 +91,9 @@ async def test_a_cancelled_run_ends_as_aborted_and_cancelling_it_again_is_nothin
 
 
 async def test_a_question_is_answered_once() -> None:
-    provider = ScriptedProvider([[Call("shell", {})], [Say("Done.")]])
-    async with served(provider, tools=[Asker()], policy="ask") as server:
+    async with served(commands("ls"), tools=[Runner()], policy="ask") as server:
         submitted = await server.submit()
-        async with server.stream(submitted["streamUrl"]) as events:
-            async for event in events:
-                if event.event == "approval_requested":
-                    break
-        asked = event.data.split('"approval_id":"')[1].split('"')[0]
+        asked = (await question(server.core, submitted["runId"])).approval_id
         path = f"/api/v2/runs/{submitted['runId']}/approvals/{asked}"
         answers = [await server.http.post(path, json={"decision": "approve"}) for _ in range(2)]
         await server.events(submitted["streamUrl"])
@@ -235,17 +209,25 @@ async def test_there_are_no_more_runs_than_there_may_be() -> None:
                 await asyncio.sleep(0.001)
 
 
-async def test_two_servers_share_runs_by_redis(redis_server: RedisServer) -> None:
-    provider = ScriptedProvider([[Hang(after="so far")]])
-    async with (
-        served(provider, redis_url=redis_server.url) as one,
-        served(ScriptedProvider([]), redis_url=redis_server.url) as two,
-    ):
-        submitted = await one.submit()
-        assert is_uuid(submitted["runId"])
-        async with two.stream(submitted["streamUrl"]) as events:
-            seen = [(await anext(events)).event]
-            path = f"/api/v2/runs/{submitted['runId']}/cancel"
-            assert (await two.http.post(path)).status_code == 202
-            seen += [event.event async for event in events]
-    assert (seen[0], seen[-1]) == ("response_start", "response_done")
+async def test_more_runs_than_are_worked_on_are_queued_and_then_answered() -> None:
+    provider = ScriptedProvider([[Hang(after="so far")], [Say("Hello.")]])
+    async with served(provider, max_runs=1) as server:
+        first, second = await server.submit(), await server.submit()
+        path = f"/api/v2/runs/{second['runId']}"
+        found = (await server.http.get(path)).json()
+        assert (found["status"], found["output_items"]) == ("queued", [])
+        async with server.stream(second["streamUrl"]) as events:
+            start = await anext(events)
+            assert (start.event, '"status":"queued"' in start.data) == ("response_start", True)
+            await server.http.post(f"/api/v2/runs/{first['runId']}/cancel")
+            assert [event.event async for event in events][-1] == "response_done"
+        assert (await server.http.get(path)).json()["status"] == "complete"
+
+
+async def test_a_queued_run_that_is_cancelled_ends_at_once() -> None:
+    async with served(ScriptedProvider([[Hang(after="so far")]]), max_runs=1) as server:
+        first, second = await server.submit(), await server.submit()
+        await server.http.post(f"/api/v2/runs/{second['runId']}/cancel", json={"reason": "enough"})
+        kinds = [event.event for event in await server.events(second["streamUrl"])]
+        assert kinds == ["response_start", "turn_aborted_by_user", "response_done"]
+        assert (await server.core.run(first["runId"])).status == "in_progress"

@@ -6,12 +6,12 @@ import logging
 from collections.abc import AsyncIterator
 
 import pytest
-from cody_core.api.access import HIDDEN, OWN_LOGGERS, JsonLines
 from cody_core.api.security import is_loopback
 from cody_core.api.server import listening
 from cody_core.errors import SettingsError
 from cody_core.providers.scripted import Say, ScriptedProvider
 from cody_core.settings import ServerSettings
+from cody_core.stderr_log import HIDDEN, OWN_LOGGERS, JsonLines
 from pydantic import SecretStr
 from support.server import Served, served, settings_of
 

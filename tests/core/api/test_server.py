@@ -4,91 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 from cody_core.providers.scripted import Hang, Say, ScriptedProvider
-from cody_core.settings import ServerSettings, load_settings
+from cody_core.settings import ServerSettings
 from cody_core.sse import Decoder
-from cody_core.stores.sqlite import SqliteStore
+from support import program
+from support.program import TOKEN, ServerProgram, refused, stored_status
 from support.server import served
 
-TOKEN = "a token nobody guesses"
 SLOW = "0.2"
 """Seconds between two tokens of an answer: many seconds for all of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
-    """A server on its own."""
-
-    process: asyncio.subprocess.Process
-    http: httpx.AsyncClient
-    errors: Path
-
-    async def submit(self) -> dict[str, str]:
-        answer = await self.http.post("/api/v2/submit", json={"prompt": "x", "model": "demo/tour"})
-        found: dict[str, str] = answer.json()
-        return found
-
-    async def end(self, *signals: signal.Signals) -> int:
-        """Send the signals and return the exit code."""
-        for number in signals:
-            self.process.send_signal(number)
-        async with asyncio.timeout(30):
-            return await self.process.wait()
-
-    def lines(self) -> list[dict[str, object]]:
-        return [json.loads(line) for line in self.errors.read_text().splitlines()]
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-c", "from cody_tui.cli import main; main()", "serve", *arguments]
-
-
-@asynccontextmanager
-async def process(tmp_path: Path, *arguments: str, **variables: str) -> AsyncIterator[Process]:
-    """Start a server on a free port, which it says."""
-    errors = tmp_path / "errors"
-    with errors.open("wb") as file:
-        child = await asyncio.create_subprocess_exec(
-            *command("--port", "0", *arguments),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=file,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **variables},
-        )
-    assert child.stdout is not None
-    try:
-        async with asyncio.timeout(30):
-            said = (await child.stdout.readline()).decode().split()
-        assert said[:3] == ["cody", "listens", "on"], errors.read_text()
-        headers = {"authorization": f"Bearer {TOKEN}"}
-        async with httpx.AsyncClient(base_url=said[3], headers=headers) as http:
-            yield Process(child, http, errors)
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
-        child._transport.close()  # type: ignore[attr-defined]  # its pipe is not closed otherwise
-
-
-async def stored_status(run_id: str) -> str | None:
-    async with SqliteStore.open(load_settings().home / "cody.db") as store:
-        response = await store.get_run(run_id)
-    return response.status if response is not None else None
-
-
 async def test_a_run_that_ends_within_the_grace_ends_by_itself(tmp_path: Path) -> None:
-    async with process(tmp_path, CODY_DEMO_DELAY="0.002") as server:
+    async with program.server(tmp_path, CODY_DEMO_DELAY="0.002") as server:
         submitted = await server.submit()
         assert await server.end(signal.SIGTERM) == 0
     assert await stored_status(submitted["runId"]) == "complete"
@@ -100,7 +38,7 @@ async def test_a_run_that_does_not_is_aborted_and_its_readers_are_told(
 ) -> None:
     grace = 0 if how == "no grace" else 600
     serve = json.dumps({"grace": grace})
-    async with process(tmp_path, CODY_DEMO_DELAY=SLOW, CODY_SERVE=serve) as server:
+    async with program.server(tmp_path, CODY_DEMO_DELAY=SLOW, CODY_SERVE=serve) as server:
         submitted = await server.submit()
         decoder, events = Decoder(), []
         async with server.http.stream("GET", submitted["streamUrl"]) as response:
@@ -118,7 +56,7 @@ async def test_a_run_that_does_not_is_aborted_and_its_readers_are_told(
     assert await stored_status(submitted["runId"]) == "aborted"
 
 
-async def until_closed(server: Process) -> None:
+async def until_closed(server: ServerProgram) -> None:
     """Wait until the server takes no new connections."""
     async with asyncio.timeout(10):
         while True:
@@ -130,7 +68,7 @@ async def until_closed(server: Process) -> None:
 
 
 async def test_interrupting_an_idle_server_ends_it_and_closes_listeners(tmp_path: Path) -> None:
-    async with process(tmp_path) as server:
+    async with program.server(tmp_path) as server:
         made = (await server.http.post("/api/v2/threads", json={})).json()
         async with server.http.stream("GET", f"/api/v2/threads/{made['threadId']}/events") as word:
             chunks = word.aiter_bytes()
@@ -142,7 +80,7 @@ async def test_interrupting_an_idle_server_ends_it_and_closes_listeners(tmp_path
 
 async def test_the_log_is_json_lines_without_secrets(tmp_path: Path) -> None:
     variables = {"CODY_TOKEN": TOKEN, "OPENAI_API_KEY": "sk-very-secret"}
-    async with process(tmp_path, "--log-level", "debug", **variables) as server:
+    async with program.server(tmp_path, "--log-level", "debug", **variables) as server:
         await server.submit()
         await server.http.get("/api/v2/threads", params={"q": "private", "token": TOKEN})
         assert (await server.http.get("/api/v2/info", headers={"authorization": "x"})).is_error
@@ -159,7 +97,7 @@ async def test_the_log_is_json_lines_without_secrets(tmp_path: Path) -> None:
 
 
 async def test_a_quiet_server_logs_no_requests(tmp_path: Path) -> None:
-    async with process(tmp_path, "--log-level", "warning") as server:
+    async with program.server(tmp_path, "--log-level", "warning") as server:
         assert (await server.http.get("/health")).status_code == 200
         assert await server.end(signal.SIGTERM) == 0
     assert server.lines() == []
@@ -177,9 +115,10 @@ def test_what_cannot_be_served_is_said_in_one_line(taken: int) -> None:
         (["--port", str(taken)], 1, "--port"),
         (["--host", "nowhere.invalid"], 1, "--host"),
         (["--token", " "], 2, "--token"),
+        (["--port", "0", "--no-workers"], 1, "REDIS_URL"),
     ]
     for arguments, code, named in cases:
-        found = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=30)
+        found = refused("serve", *arguments)
         assert (found.returncode, found.stdout) == (code, "")
         assert found.stderr.startswith("cody: "), found.stderr
         assert named in found.stderr

@@ -19,8 +19,11 @@ from cody_core.schema.events import (
     ItemDelta,
     Payload,
     ResponseDone,
+    ResponseError,
     offset_key,
 )
+from cody_core.schema.news import RunEnd, RunNews
+from cody_core.schema.response import ErrorInfo
 from cody_core.tasks import task_group
 from support.shapes import events, started
 
@@ -224,12 +227,81 @@ async def test_an_expired_run_is_forgotten(log: EventLog, run_id: str) -> None:
             await asyncio.sleep(0.001)
 
 
+async def news(log: EventLog, after: str) -> list[tuple[str, str, RunEnd | None]]:
+    """Return what is said of runs of this test's thread after an offset."""
+    batches = [batch async for batch in log.news(after=after, follow=False)]
+    return [(word.run_id, word.thread_id, word.status) for batch in batches for word in batch]
+
+
+async def test_it_is_said_when_runs_begin_and_end_whoever_writes_that(log: EventLog) -> None:
+    before, thread = await log.newest(), new_id()
+    first, second, third = new_id(), new_id(), new_id()
+    for run_id in (first, second, third):
+        await log.append(run_id, events(started(run_id, thread), run_id=run_id))
+    await log.append(second, deltas(second, 3))
+    ends: dict[str, Payload] = {
+        second: ResponseDone(response_id=second, status="complete"),
+        first: ResponseDone(response_id=first, status="aborted"),
+        third: ResponseError(response_id=third, error=ErrorInfo(code="x", message="y")),
+    }
+    for run_id, payload in ends.items():
+        await log.append(run_id, events(payload, run_id=run_id))
+    with pytest.raises(RunClosed):
+        await log.append(first, end(first))
+    assert await news(log, before) == [
+        *((run_id, thread, None) for run_id in (first, second, third)),
+        *((second, thread, "complete"), (first, thread, "aborted"), (third, thread, "error")),
+    ]
+
+
+async def test_word_of_runs_is_followed_from_any_offset(log: EventLog, run_id: str) -> None:
+    before, heard = await log.newest(), list[RunNews]()
+
+    async def listen(after: str) -> list[RunNews]:
+        found: list[RunNews] = []
+        async with aclosing(log.news(after=after)) as batches:
+            async for batch in batches:
+                found += [word for word in batch if word.run_id == run_id]
+                if found and found[-1].status is not None:
+                    return found
+        return found
+
+    async with task_group() as tasks, asyncio.timeout(10):
+        listeners = [tasks.create_task(listen(before)) for _ in range(3)]
+        await asyncio.sleep(0)
+        await log.append(run_id, events(started(run_id), run_id=run_id))
+        await log.append(run_id, end(run_id))
+        heard = await listeners[0]
+        assert [await listener for listener in listeners] == [heard] * 3
+    assert [word.status for word in heard] == [None, "complete"]
+    assert await listen(heard[0].offset) == heard[1:]
+    assert offset_key(await log.newest()) >= offset_key(heard[1].offset)
+    with pytest.raises(ValueError, match="offset"):
+        await listen("yesterday")
+
+
+async def test_who_begins_to_work_on_a_run_learns_how_it_stands(log: EventLog, run_id: str) -> None:
+    assert await log.begin(run_id) == "gone"
+    await log.append(run_id, events(started(run_id), run_id=run_id))
+    assert [await log.begin(run_id) for _ in range(2)] == ["first", "first"]
+    await log.append(run_id, end(run_id))
+    assert await log.begin(run_id) == "ended"
+
+
 async def test_closing_the_log_ends_its_readers(log: EventLog, run_id: str) -> None:
     await log.append(run_id, deltas(run_id, 1))
     async with asyncio.timeout(10), aclosing(log.read(run_id)) as reader:
         await anext(reader)
-        await log.aclose()
+        async with aclosing(log.news(after=await log.newest())) as words, task_group() as tasks:
+            listening = tasks.create_task(_heard(words))
+            await asyncio.sleep(0.01)
+            await log.aclose()
+            assert await listening == []
         assert [batch async for batch in reader] == []
+
+
+async def _heard(words: AsyncIterator[Sequence[RunNews]]) -> list[Sequence[RunNews]]:
+    return [batch async for batch in words]
 
 
 async def test_fifty_thousand_events(log: EventLog, run_id: str) -> None:

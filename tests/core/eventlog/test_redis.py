@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 import redis.asyncio
+from cody_core import redis_server as server_module
 from cody_core.errors import EventLogUnavailable, RunClosed, SettingsError
-from cody_core.eventlog import redis as redis_log
+from cody_core.eventlog import redis as redis_module
+from cody_core.eventlog import redis_streams
 from cody_core.eventlog.redis import RedisEventLog
 from cody_core.ids import new_id
+from cody_core.patience import impatient
 from cody_core.schema.events import ItemDelta, ResponseDone
 from cody_core.tasks import task_group
-from support.redis import RedisServer, find_server
+from support.redis import RedisServer
 from support.shapes import events, started
 
 
@@ -101,42 +104,37 @@ async def test_a_terminal_event_whose_answer_was_lost_is_not_a_failure(
             await log.append(run_id, end)
 
 
-async def test_a_server_that_restarts_mid_run_is_survived(run_id: str) -> None:
-    binary = find_server()
-    assert binary is not None
-    server = RedisServer(binary)
-    server.start()
-    try:
-        async with RedisEventLog.open(server.url) as log, task_group() as tasks:
+async def test_a_server_that_restarts_mid_run_is_survived(
+    own_redis: RedisServer, run_id: str
+) -> None:
+    async with RedisEventLog.open(own_redis.url) as log, task_group() as tasks:
 
-            async def follow() -> list[str]:
-                seen = []
-                async for batch in log.read(run_id):
-                    seen += [
-                        e.event.payload.delta_content
-                        for e in batch
-                        if isinstance(e.event.payload, ItemDelta)
-                    ]
-                return seen
+        async def follow() -> list[str]:
+            seen = []
+            async for batch in log.read(run_id):
+                seen += [
+                    e.event.payload.delta_content
+                    for e in batch
+                    if isinstance(e.event.payload, ItemDelta)
+                ]
+            return seen
 
-            async def write() -> None:
-                for number in range(200):
-                    delta = ItemDelta(item_id="a", delta_content=str(number))
-                    await log.append(run_id, events(delta, run_id=run_id))
-                    if number == 100:
-                        half_way.set()
-                done = ResponseDone(response_id=run_id, status="complete")
-                await log.append(run_id, events(done, run_id=run_id))
+        async def write() -> None:
+            for number in range(200):
+                delta = ItemDelta(item_id="a", delta_content=str(number))
+                await log.append(run_id, events(delta, run_id=run_id))
+                if number == 100:
+                    half_way.set()
+            done = ResponseDone(response_id=run_id, status="complete")
+            await log.append(run_id, events(done, run_id=run_id))
 
-            half_way = asyncio.Event()
-            reader = tasks.create_task(follow())
-            tasks.create_task(write())
-            await half_way.wait()
-            await asyncio.to_thread(server.stop)
-            await asyncio.to_thread(server.start)
-            assert await reader == [str(number) for number in range(200)]
-    finally:
-        server.remove()
+        half_way = asyncio.Event()
+        reader = tasks.create_task(follow())
+        tasks.create_task(write())
+        await half_way.wait()
+        await asyncio.to_thread(own_redis.stop)
+        await asyncio.to_thread(own_redis.start)
+        assert await reader == [str(number) for number in range(200)]
 
 
 async def test_a_server_that_is_not_there_is_named_by_its_setting(tmp_path: Path) -> None:
@@ -145,22 +143,15 @@ async def test_a_server_that_is_not_there_is_named_by_its_setting(tmp_path: Path
             pass
 
 
-async def test_a_server_that_stays_away_is_given_up_on(tmp_path: Path, run_id: str) -> None:
-    binary = find_server()
-    assert binary is not None
-    server = RedisServer(binary)
-    server.start()
-    try:
-        async with RedisEventLog.open(server.url, patience=0.2) as log:
+async def test_a_server_that_stays_away_is_given_up_on(own_redis: RedisServer, run_id: str) -> None:
+    async with RedisEventLog.open(own_redis.url, patience=0.2) as log:
+        await log.append(run_id, events(started(run_id), run_id=run_id))
+        own_redis.stop()
+        with pytest.raises(EventLogUnavailable):
             await log.append(run_id, events(started(run_id), run_id=run_id))
-            server.stop()
-            with pytest.raises(EventLogUnavailable):
-                await log.append(run_id, events(started(run_id), run_id=run_id))
-            with pytest.raises(EventLogUnavailable):
-                async for _ in log.read(run_id):
-                    pass
-    finally:
-        server.remove()
+        with pytest.raises(EventLogUnavailable):
+            async for _ in log.read(run_id):
+                pass
 
 
 async def test_a_malformed_url_is_a_settings_error() -> None:
@@ -243,7 +234,7 @@ async def test_a_reader_that_was_far_behind_ends_when_the_run_is_forgotten(
         async with asyncio.timeout(10), task_group() as tasks:
             following = tasks.create_task(_next(slow))
             fast = tasks.create_task(_drain(log.read(run_id)))
-            for _ in range(redis_log.RECENT // len(many) + 2):
+            for _ in range(redis_streams.RECENT // len(many) + 2):
                 await log.append(run_id, many)
                 await following
             await log.append(run_id, end)
@@ -279,7 +270,7 @@ async def test_an_entry_that_holds_no_event_is_passed_over(
 async def test_a_server_that_stops_answering_is_given_up_on(
     redis_server: RedisServer, run_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_log, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(server_module, "SILENCE_SECONDS", 0.2)
     proxy = Proxy(redis_server.url)
     async with (
         asyncio.timeout(20),
@@ -298,3 +289,70 @@ async def test_an_offset_that_redis_cannot_hold_is_refused_as_such(
         for offset in (f"{2**64}-0", f"{2**64 - 1}-{2**64 - 1}"):
             with pytest.raises(ValueError, match="offset"):
                 await _drain(log.read(run_id, after=offset))
+
+
+async def test_a_run_that_another_worker_has_is_found_begun(
+    redis_server: RedisServer, run_id: str
+) -> None:
+    async with (
+        RedisEventLog.open(redis_server.url) as one,
+        RedisEventLog.open(redis_server.url) as two,
+    ):
+        await one.append(run_id, events(started(run_id), run_id=run_id))
+        assert await one.begin(run_id) == "first"
+        assert await two.begin(run_id) == "begun"
+        assert await one.begin(run_id) == "first"
+
+
+async def test_what_nobody_writes_or_follows_is_forgotten_after_a_week(
+    redis_server: RedisServer, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_streams, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(redis_streams, "BLOCK_MS", 10)
+    keys = [f"codex:run:{run_id}:{name}" for name in ("events", "meta")]
+    async with (
+        RedisEventLog.open(redis_server.url) as log,
+        redis.asyncio.Redis.from_url(redis_server.url) as client,
+        asyncio.timeout(20),
+    ):
+        await log.append(run_id, events(started(run_id), run_id=run_id))
+        week = redis_module.LEASE_MS
+        for key in keys:
+            assert week - 60_000 < await client.pttl(key) <= week
+        for key in keys:
+            await client.pexpire(key, 60_000)
+        async with aclosing(log.read(run_id)) as reader, task_group() as tasks:
+            await anext(reader)
+            following = tasks.create_task(_next(reader))
+            while await client.pttl(keys[1]) <= 60_000:
+                await asyncio.sleep(0.001)
+            following.cancel()
+        assert min([await client.pttl(key) for key in keys]) > 60_000
+
+
+async def test_that_the_server_is_away_is_said_once_and_that_it_is_back(
+    own_redis: RedisServer, run_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with RedisEventLog.open(own_redis.url) as log, task_group() as tasks:
+        own_redis.stop()
+        appended = [
+            tasks.create_task(log.append(run_id, events(started(run_id), run_id=run_id)))
+            for _ in range(3)
+        ]
+        async with asyncio.timeout(10):
+            while not caplog.messages:
+                await asyncio.sleep(0.001)
+        await asyncio.to_thread(own_redis.start)
+        for task in appended:
+            await task
+    away, back = caplog.messages
+    assert "REDIS_URL cannot be reached" in away
+    assert "30 s" in away
+    assert "is back" in back
+
+
+async def test_who_is_impatient_waits_less(own_redis: RedisServer, run_id: str) -> None:
+    async with RedisEventLog.open(own_redis.url) as log, asyncio.timeout(10):
+        own_redis.stop()
+        with impatient(0.1), pytest.raises(EventLogUnavailable, match="REDIS_URL"):
+            await log.exists(run_id)

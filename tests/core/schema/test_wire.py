@@ -3,18 +3,28 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from cody_core.errors import InvalidRequest
 from cody_core.schema.models import ModelInfo, ModelList
 from cody_core.schema.prices import Price
 from cody_core.schema.requests import SubmitRequest
-from cody_core.schema.threads import Thread, ThreadChanges, ThreadDetail, ThreadPage
+from cody_core.schema.threads import (
+    Thread,
+    ThreadChanges,
+    ThreadDetail,
+    ThreadPage,
+    ThreadRequest,
+)
 from cody_core.schema.wire import (
+    CancelBody,
     ModelsBody,
+    NewThreadBody,
     SubmitBody,
     ThreadBody,
     ThreadChangesBody,
     ThreadDetailBody,
     ThreadPageBody,
     body_of,
+    body_with,
     iso_of,
     milliseconds_of,
     shape_of,
@@ -33,7 +43,7 @@ threads = st.builds(
     id=st.just(THREAD),
     title=text,
     summary=st.none() | text,
-    tags=st.lists(st.text("ab", min_size=1, max_size=3), max_size=3).map(tuple),
+    tags=st.lists(st.text("ab", min_size=1, max_size=3), max_size=3, unique=True).map(tuple),
     agent_role=st.none() | text,
     model_id=st.none() | text,
     provider_id=st.none() | text,
@@ -79,6 +89,7 @@ def test_a_thread_has_all_its_fields_on_the_wire() -> None:
         "model": "m",
         "createdAt": "1970-01-01T00:00:00.000Z",
         "updatedAt": "1970-01-01T00:00:00.001Z",
+        "state": None,
     }
 
 
@@ -86,7 +97,7 @@ def test_a_request_says_on_the_wire_what_it_says_and_no_more() -> None:
     request = SubmitRequest(prompt="p", run_id=RUN, reasoning_effort="low", max_output_tokens=1)
     body = body_of(SubmitBody, request)
     sent = {"prompt": "p", "runId": RUN, "reasoningEffort": "low", "maxOutputTokens": 1}
-    assert body.model_dump(mode="json") == sent
+    assert body.model_dump(mode="json", exclude_unset=True) == sent
     assert shape_of(SubmitRequest, SubmitBody.model_validate(sent)) == request
 
 
@@ -98,6 +109,23 @@ def test_changes_keep_what_was_left_out_apart_and_nothing_else_can_be_changed() 
     for wrong in ("threadId", "agent_role", "createdAt"):
         with pytest.raises(ValidationError, match=wrong):
             ThreadChangesBody.model_validate({wrong: "x"})
+
+
+def test_what_no_body_may_say_is_refused_with_the_name_of_its_field() -> None:
+    with pytest.raises(InvalidRequest, match="model: "):
+        body_of(SubmitBody, SubmitRequest(prompt="p", model="m" * 201))
+    with pytest.raises(InvalidRequest, match="nothing to change"):
+        body_of(ThreadChangesBody, ThreadChanges())
+    with pytest.raises(InvalidRequest, match="reason: "):
+        body_with(CancelBody, reason="")
+
+
+def test_a_thread_to_be_made_comes_back_as_it_was() -> None:
+    request = ThreadRequest(thread_id=THREAD, tags=("a", "b"), model="m", provider_id="p")
+    body = body_of(NewThreadBody, request)
+    sent = {"threadId": THREAD, "tags": ["a", "b"], "model": "m", "modelProviderId": "p"}
+    assert body.model_dump(mode="json", exclude_unset=True) == sent
+    assert shape_of(ThreadRequest, NewThreadBody.model_validate(sent)) == request
 
 
 def test_models_come_back_with_their_prices() -> None:

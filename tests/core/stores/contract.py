@@ -8,7 +8,15 @@ from collections.abc import AsyncIterator
 import pytest
 from cody_core.errors import InvalidRequest, StoreError
 from cody_core.ids import new_id
-from cody_core.schema.items import Cancelled, ErrorItem, FunctionCall, Item, Message, Reasoning
+from cody_core.schema.items import (
+    Cancelled,
+    ErrorItem,
+    FunctionCall,
+    FunctionCallOutput,
+    Item,
+    Message,
+    Reasoning,
+)
 from cody_core.schema.response import ErrorInfo, Response, Usage
 from cody_core.schema.threads import Thread, ThreadChanges
 from cody_core.stores import OpenRun, RunWrite, Store
@@ -381,6 +389,17 @@ class RunContract:
             update={"model_id": "new", "provider_id": "other", "updated_at": 21}
         )
 
+    async def test_an_agent_that_is_changed_while_a_run_is_on_its_way_stays(
+        self, store: Store
+    ) -> None:
+        thread = await stored(store, agent_role="default")
+        run = run_of(thread, status="in_progress", agent_id="coder")
+        await saved(store, run)
+        assert (await store.get_thread(thread.id) or thread).agent_role == "coder"
+        await store.update_thread(thread.id, ThreadChanges(agent_role="reviewer"), now=5)
+        await saved(store, run.model_copy(update={"status": "complete"}), "2-0")
+        assert (await store.get_thread(thread.id) or thread).agent_role == "reviewer"
+
     async def test_a_save_does_not_turn_a_threads_clock_back(self, store: Store) -> None:
         thread = await stored(store)
         await store.update_thread(thread.id, ThreadChanges(title="t"), now=100)
@@ -422,6 +441,91 @@ class RunContract:
             for n in sorted(range(20), key=lambda n: n * 7 % 20):
                 group.create_task(store.save_run(RunWrite(states[n], f"{n}-0")))
         assert await store.get_run(run.id) == states[-1]
+
+    async def test_an_output_of_three_megabytes_comes_back_equal(self, store: Store) -> None:
+        thread = await stored(store)
+        output = "0123456789 ä 語 🎈\n" * 150_000
+        run = run_of(
+            thread,
+            FunctionCallOutput(id="o", call_id="c", output=output, success=True),
+            say("after it"),
+            status="in_progress",
+        )
+        await saved(store, run)
+        assert await store.get_run(run.id) == run
+        shorter = FunctionCallOutput(id="o", call_id="c", output=output[:-1], success=True)
+        items = (shorter, *run.output_items[1:])
+        after = run.model_copy(update={"output_items": items, "status": "complete"})
+        assert await store.save_run(RunWrite(after, "2-0", changed=frozenset({0})))
+        assert await store.get_run(run.id) == after
+        assert await found(store, "after") == ["Weather"]
+
+    async def test_a_run_of_2000_items_comes_back_equal(self, store: Store) -> None:
+        thread = await stored(store)
+        items: list[Item] = [say(f"number {at}", str(at)) for at in range(2000)]
+        run = run_of(thread, *items[:1990], status="in_progress")
+        await saved(store, run)
+        assert await store.get_run(run.id) == run
+        items[1000] = say("changed", "1000")
+        changed = frozenset({1000, *range(1990, 2000)})
+        whole = run.model_copy(update={"output_items": tuple(items)})
+        assert await store.save_run(RunWrite(whole, "2-0", changed=changed))
+        assert await store.get_run(run.id) == whole
+        every = tuple(say(f"again {at}", str(at)) for at in range(1500))
+        again = run.model_copy(update={"output_items": every, "status": "complete"})
+        assert await store.save_run(RunWrite(again, "3-0"))
+        assert await store.get_run(run.id) == again
+        assert await found(store, "changed") == []
+        assert await found(store, "again 1499") == ["Weather"]
+
+    async def test_a_thread_of_500_runs_comes_back_equal(self, store: Store) -> None:
+        thread = await stored(store)
+        runs = [
+            run_of(thread, say(f"answer {at}", "a"), Reasoning(id="r", content="hm"), created_at=at)
+            for at in range(500)
+        ]
+        for run in runs:
+            await saved(store, run)
+        assert await store.list_runs(thread.id) == runs
+
+    async def test_what_is_larger_than_a_document_comes_back_equal(self, store: Store) -> None:
+        thread = await stored(store)
+        large = "word " * 400_000
+        run = run_of(
+            thread,
+            say(f"{large}umbrella"),
+            input_items=(Message(id="i", content=large, origin="user"),),
+            error=ErrorInfo(code="c", message="m", details={"text": large}),
+            status="error",
+        )
+        await saved(store, run)
+        assert await store.get_run(run.id) == run
+        assert await store.list_runs(thread.id) == [run]
+        assert await found(store, "word umbrella") == ["Weather"]
+
+    async def test_json_as_deep_and_odd_as_it_comes_comes_back_equal(self, store: Store) -> None:
+        deep: object = "end"
+        for _ in range(30):
+            deep = [{"$": deep, "": None, "_é": 2**63, "e": 1e300}]
+        details = {"deep": deep, "many": list(range(10_000))}
+        run = run_of(
+            await stored(store),
+            ErrorItem(id="e", code="c", message="m", details=details),
+            status="error",
+        )
+        await saved(store, run)
+        assert await store.get_run(run.id) == run
+
+    async def test_a_save_that_is_cancelled_is_done_or_undone(self, store: Store) -> None:
+        thread = await stored(store)
+        large = run_of(thread, *(say("x " * 20_000, str(at)) for at in range(100)))
+        async with asyncio.TaskGroup() as group:
+            saving = group.create_task(store.save_run(RunWrite(large, "1-0")))
+            await asyncio.sleep(0.05)
+            saving.cancel()
+        assert await store.get_run(large.id) in (None, large)
+        await store.save_run(RunWrite(large, "1-0"))
+        assert await store.get_run(large.id) == large
 
     async def test_a_store_can_be_closed_twice(self, store: Store) -> None:
         await store.aclose()

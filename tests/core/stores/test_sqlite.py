@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,7 +19,7 @@ from cody_core.errors import StoreCorrupt, StoreUnavailable
 from cody_core.schema.response import Response
 from cody_core.schema.threads import ThreadChanges
 from cody_core.stores import RunWrite
-from cody_core.stores.database import Database
+from cody_core.stores.database import Database, Transaction
 from cody_core.stores.migrations import MIGRATIONS, migrate
 from cody_core.stores.sqlite import SqliteStore
 
@@ -123,9 +123,9 @@ def fill_version_1(path: Path) -> None:
 
 
 async def test_a_migration_that_fails_leaves_neither_change_nor_record(path: Path) -> None:
-    async def breaks(database: Database) -> None:
-        await database.rows("CREATE TABLE half (x)")
-        await database.rows("INSERT INTO missing VALUES (1)")
+    def breaks(db: Transaction) -> None:
+        db.rows("CREATE TABLE half (x)")
+        db.rows("INSERT INTO missing VALUES (1)")
 
     async with Database.open(path, busy_timeout=1) as database:
         with pytest.raises(StoreCorrupt):
@@ -197,9 +197,7 @@ async def test_a_locked_database_is_unavailable_to_write_but_can_be_read(
 async def test_a_call_waits_for_a_lock_that_is_given_back_in_time(path: Path) -> None:
     loop, began = asyncio.get_running_loop(), asyncio.Event()
     async with SqliteStore.open(path, busy_timeout=30) as store, asyncio.TaskGroup() as group:
-        await store._database._connection.set_trace_callback(
-            lambda _: loop.call_soon_threadsafe(began.set)
-        )
+        await trace_writes(store, lambda _: loop.call_soon_threadsafe(began.set))
         with writing(path):
             creating = group.create_task(store.create_thread(a_thread()))
             await began.wait()
@@ -222,8 +220,12 @@ async def test_a_full_database_keeps_what_it_has_and_recovers(store: SqliteStore
 
 async def rows(store: SqliteStore, sql: str) -> list[Any]:
     """Set up a condition of the disk on the store's own connection."""
-    async with store._database.snapshot():
-        return await store._database.rows(sql)
+    return await store._database.write(lambda db: db.rows(sql))
+
+
+async def trace_writes(store: SqliteStore, trace: Callable[[str], object]) -> None:
+    """Let a function be told of each statement of a transaction that writes."""
+    await store._database.write(lambda db: db.connection.set_trace_callback(trace))
 
 
 async def test_a_write_the_system_refuses_is_unavailable(store: SqliteStore, path: Path) -> None:
@@ -335,7 +337,6 @@ async def test_a_save_cancelled_at_any_statement_is_done_or_undone(
 
 async def cancelled_at(statement: int, store: SqliteStore, run: Response, cancels: int) -> int:
     """Cancel a save while SQLite begins its n-th statement; return how many it came to."""
-    connection = store._database._connection
     loop = asyncio.get_running_loop()
     seen = 0
 
@@ -349,12 +350,13 @@ async def cancelled_at(statement: int, store: SqliteStore, run: Response, cancel
         if seen == statement:
             cancel()
 
-    await connection.set_trace_callback(trace)
+    await trace_writes(store, trace)
+    seen = 0
     async with asyncio.TaskGroup() as group:
         saving = group.create_task(store.save_run(RunWrite(run, "1-0")))
         if statement == 0:
             cancel()
-    await connection.set_trace_callback(lambda _: None)
+    await trace_writes(store, lambda _: None)
     return seen
 
 
@@ -364,7 +366,7 @@ async def test_reading_500_runs_takes_two_queries(store: SqliteStore) -> None:
     for run in runs:
         await store.save_run(RunWrite(run, "1-0"))
     statements: list[str] = []
-    await store._database._connection.set_trace_callback(statements.append)
+    await store._database.read(lambda db: db.connection.set_trace_callback(statements.append))
     assert await store.list_runs(thread.id) == runs
     assert len([sql for sql in statements if "SELECT" in sql]) == 2
 

@@ -9,7 +9,7 @@ from cody_core.errors import EventLogUnavailable, StoreCorrupt, StoreUnavailable
 from cody_core.eventlog import EventLog
 from cody_core.eventlog.memory import MemoryEventLog
 from cody_core.ids import new_id
-from cody_core.reducer import ResponseReducer
+from cody_core.reducer import SEQUENCE_ERROR, ResponseReducer
 from cody_core.schema.events import ItemDelta, ItemDone, ItemStart, Payload, ResponseDone
 from cody_core.schema.items import Message
 from cody_core.schema.response import Response
@@ -153,6 +153,23 @@ async def test_text_alone_is_not_saved_before_the_interval_is_over(
         await add(log, DONE)
     assert len(store.saves) == 2
     assert await store.get_run(RUN) == await reduced(log)
+
+
+async def test_a_run_with_an_error_in_its_stream_is_stored_open_until_it_ends(
+    log: MemoryEventLog, store: TryingStore, outbox: Outbox
+) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(persister(log, store, outbox).run(RUN))
+        await add(log, started(), delta("of an item that is not open"), *message("a"))
+        async with asyncio.timeout(10):
+            while (found := await store.get_run(RUN)) is None:
+                await asyncio.sleep(0.001)
+        assert found.error is not None
+        assert (found.status, found.error.code) == ("in_progress", SEQUENCE_ERROR)
+        assert [run.run_id for run in await store.open_runs()] == [RUN]
+        await add(log, DONE)
+    assert await store.get_run(RUN) == await reduced(log)
+    assert (await reduced(log)).status == "error"
 
 
 async def test_a_replay_changes_nothing(
@@ -350,3 +367,37 @@ async def test_a_run_whose_log_is_closed_is_saved_as_far_as_it_came(
         await until(lambda: list(saving.unsaved(THREAD)) == [newest])
         await log.aclose()
     assert await store.get_run(RUN) == newest
+
+
+async def test_told_to_hurry_it_leaves_what_the_store_does_not_take_to_the_outbox(
+    log: MemoryEventLog, store: TryingStore, outbox: Outbox
+) -> None:
+    store.failures = 1000
+    saving = persister(log, store, outbox)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(saving.run(RUN))
+        await add(log, started(), *message("a"), DONE)
+        await until(lambda: saving.pending == {RUN})
+        async with asyncio.timeout(5):
+            saving.hurry()
+            await until(lambda: saving.pending == set())
+    store.failures = 0
+    assert await outbox.flush(store) == 1
+    assert await store.get_run(RUN) == await reduced(log)
+
+
+async def test_the_end_of_a_run_is_kept_as_soon_as_the_store_is_away_and_dropped_when_it_is_back(
+    log: MemoryEventLog, store: TryingStore, outbox: Outbox
+) -> None:
+    store.failures = 1000
+    saving = persister(log, store, outbox)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(saving.run(RUN))
+        await add(log, started(), *message("a"))
+        await until(lambda: saving.pending == {RUN})
+        assert outbox.kept == set(), "what goes on is kept when the program ends"
+        await add(log, DONE)
+        await until(lambda: outbox.kept == {RUN})
+        store.failures = 0
+    assert outbox.kept == set()
+    assert await store.get_run(RUN) == await reduced(log)

@@ -12,13 +12,14 @@ from cody_core.ids import new_id
 from cody_core.reducer import ResponseReducer
 from cody_core.schema.events import ItemDelta, ItemDone, ItemStart, Payload, ResponseDone
 from cody_core.schema.items import ErrorItem, FunctionCall, Message, Partial
-from cody_core.schema.response import Response
+from cody_core.schema.requests import RunRequest
+from cody_core.schema.response import ErrorInfo, Response
 from cody_core.schema.threads import Thread
 from cody_core.stores import OpenRun, RunWrite
 from cody_core.stores.sqlite import SqliteStore
 from cody_core.workers.outbox import Outbox
 from cody_core.workers.recovery import INTERRUPTED, recover
-from support.shapes import THREAD, events, started
+from support.shapes import THREAD, events, response, started
 
 THREAD_OF_RUN = Thread(id=THREAD, title="t", created_at=1, updated_at=1)
 SAID = Message(id="m", content="all of it")
@@ -81,7 +82,7 @@ async def left(
     return reducer.response
 
 
-def nobody(process_id: str | None) -> bool:
+def nobody(process_id: str | None, seen: bool) -> bool:
     return False
 
 
@@ -134,7 +135,7 @@ async def test_a_run_of_a_live_process_is_left_alone(
     run = await left(log, store, *OPEN)
     asked: list[str | None] = []
 
-    def alive(process_id: str | None) -> bool:
+    def alive(process_id: str | None, seen: bool) -> bool:
         asked.append(process_id)
         return True
 
@@ -142,6 +143,41 @@ async def test_a_run_of_a_live_process_is_left_alone(
     assert asked == ["dead"]
     assert await store.get_run(run.id) == run
     assert not (await reduced(log, run.id)).is_terminal
+
+
+@pytest.mark.parametrize("alive", [None, False])
+async def test_a_run_that_a_worker_elsewhere_has_is_left_alone_unless_that_is_known_to_be_dead(
+    log: EventLog, store: SqliteStore, outbox: Outbox, alive: bool | None
+) -> None:
+    run = await left(log, store, *OPEN)
+    request = RunRequest(
+        run_id=run.id,
+        turn_id=run.turn_id,
+        thread_id=run.thread_id,
+        provider_id=run.provider_id,
+        model_id=run.model_id,
+        input_items=(),
+    )
+
+    async def taken() -> list[RunRequest]:
+        return [request]
+
+    await recover(log, store, outbox, lambda process_id, seen: alive, taken=taken)
+    after = await store.get_run(run.id)
+    assert after is not None
+    assert after.is_terminal == (alive is False)
+
+
+async def test_an_error_in_the_stream_is_the_error_of_a_run_that_was_left_open(
+    store: SqliteStore, outbox: Outbox
+) -> None:
+    error = ErrorInfo(code="STREAM_SEQUENCE_ERROR", message="out of order")
+    run = response(status="in_progress", error=error)
+    await store.save_run(RunWrite(run, "1-0", owner="dead"))
+    await recover(MemoryEventLog(), store, outbox, nobody)
+    after = await store.get_run(run.id)
+    assert after is not None
+    assert (after.status, after.error) == ("error", error)
 
 
 async def test_a_run_whose_log_is_complete_is_stored_complete(

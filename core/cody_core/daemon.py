@@ -1,0 +1,59 @@
+"""What runs until it is told to end, and how it does.
+
+The end, in order: no new runs are taken; those there are have a grace period to finish; what has
+not is aborted, with its terminal event; the store is flushed. A second signal cuts the grace short.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cody_core.runtime import Runtime
+from cody_core.tasks import task_group
+
+
+class Stop:
+    """The wish that a server end: asked for once, at the end of its grace; twice, at once."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.hurry = asyncio.Event()
+
+    def ask(self) -> None:
+        """Ask for the end."""
+        if self.asked.is_set():
+            self.hurry.set()
+        self.asked.set()
+
+
+async def finish(runtime: Runtime, grace: float, hurry: asyncio.Event) -> None:
+    """End the runs, when they have had the time they are given."""
+    async with task_group() as tasks:
+        ending = tasks.create_task(runtime.stop(grace=grace))
+        await either(hurry, ending)
+        await runtime.stop()
+
+
+async def either(event: asyncio.Event, task: asyncio.Task[None]) -> None:
+    """Wait for one of the two."""
+    async with task_group() as tasks:
+        wait = tasks.create_task(event.wait())
+        await asyncio.wait((wait, task), return_when=asyncio.FIRST_COMPLETED)
+        wait.cancel()
+
+
+@contextmanager
+def signals(stop: Stop) -> Iterator[None]:
+    """Let SIGTERM and SIGINT ask for the end, and do nothing else."""
+    loop = asyncio.get_running_loop()
+    both = (signal.SIGTERM, signal.SIGINT)
+    for number in both:
+        loop.add_signal_handler(number, stop.ask)
+    try:
+        yield
+    finally:
+        for number in both:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,56 @@
+"""The threads used last, kept in memory: what is known of them while the deployment is away.
+
+Somebody who is in the middle of a conversation can go on with it. What others do to it meanwhile is
+seen when the deployment is back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from cody_core.schema.response import Response
+from cody_core.schema.threads import Thread
+
+KEPT: Final = 8
+
+
+class Recent:
+    """Threads with all their runs, as they were last read or written here."""
+
+    def __init__(self) -> None:
+        self._threads: dict[str, Thread] = {}
+        self._runs: dict[str, dict[str, Response]] = {}
+
+    def thread(self, thread_id: str) -> Thread | None:
+        """Return a thread, if it is kept."""
+        return self._threads.get(thread_id)
+
+    def runs(self, thread_id: str) -> Sequence[Response] | None:
+        """Return the runs of a thread in the order they were created, if all are kept."""
+        runs = self._runs.get(thread_id)
+        if runs is None:
+            return None
+        return sorted(runs.values(), key=lambda run: (run.created_at, run.id))
+
+    def keep_thread(self, thread: Thread) -> None:
+        """Keep a thread as it is, in place of the one not used for longest."""
+        self._threads.pop(thread.id, None)
+        self._threads[thread.id] = thread
+        if len(self._threads) > KEPT:
+            self.forget(next(iter(self._threads)))
+
+    def keep_runs(self, thread_id: str, runs: Sequence[Response]) -> None:
+        """Keep these as all the runs of a thread that is kept."""
+        if thread_id in self._threads:
+            self._runs[thread_id] = {run.id: run for run in runs}
+
+    def keep_run(self, run: Response) -> None:
+        """Keep a state of a run, if the runs of its thread are kept."""
+        if (runs := self._runs.get(run.thread_id)) is not None:
+            runs[run.id] = run
+
+    def forget(self, thread_id: str) -> None:
+        """Keep nothing of a thread."""
+        self._threads.pop(thread_id, None)
+        self._runs.pop(thread_id, None)

@@ -1,0 +1,129 @@
+"""A client of ``cody serve`` that costs little: what it adds to a time counts against the server.
+
+A general client spends a millisecond on a request. This one writes bytes that were put together
+before, and looks for the few things in what comes that are measured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+_DELTA: Final = re.compile(rb'"delta_content":"(\d{8,}) ')
+_EVENT: Final = re.compile(rb"^event: (\w+)", re.MULTILINE)
+END: Final = (b"event: response_done\n", b"event: response_error\n")
+CALL: Final = b'"type":"function_call",'
+OUTPUT: Final = b'"type":"function_call_output",'
+PATIENCE: Final = 60.0
+
+
+class Api:
+    """One connection that requests go over, one after the other."""
+
+    def __init__(
+        self, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.port = port
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, port: int) -> AsyncIterator[Api]:
+        """Connect."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
+        try:
+            yield cls(port, reader, writer)
+        finally:
+            writer.close()
+
+    async def submit(self, model: str) -> str:
+        """Submit a prompt to a model of the source, and return the id of its run."""
+        body = {"prompt": "go on", "model": model, "providerId": "openai"}
+        run_id: str = (await self._ask("POST", "/api/v2/submit", body))["runId"]
+        return run_id
+
+    async def status(self, run_id: str) -> str:
+        """Return the status of a run."""
+        status: str = (await self._ask("GET", f"/api/v2/runs/{run_id}"))["status"]
+        return status
+
+    async def _ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        content = b"" if body is None else json.dumps(body).encode()
+        head = f"{method} {path} HTTP/1.1\r\nhost: localhost\r\n"
+        head += f"content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
+        self._writer.write(head.encode() + content)
+        answer = (await self._reader.readuntil(b"\r\n\r\n")).decode().lower()
+        length = re.search(r"content-length: (\d+)", answer)
+        assert length is not None, answer
+        found: dict[str, Any] = json.loads(await self._reader.readexactly(int(length[1])))
+        assert " 20" in answer.partition("\r\n")[0], found
+        return found
+
+
+class Listener(asyncio.Protocol):
+    """Reads the stream of a run. All its times are of ``perf_counter``, in ms."""
+
+    def __init__(self) -> None:
+        self.late: list[float] = []
+        """How late each delta was, from the moment the source sent it."""
+        self.first = 0.0
+        """When the first delta came."""
+        self.called = 0.0
+        """When the first call of a tool was complete."""
+        self.answered = 0.0
+        """When its output was."""
+        self.events = 0
+        self._over = asyncio.get_running_loop().create_future()
+        self._rest = b""
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, port: int, run_id: str) -> AsyncIterator[Listener]:
+        """Listen from the beginning of a run on."""
+        loop = asyncio.get_running_loop()
+        transport, listener = await loop.create_connection(cls, "127.0.0.1", port)
+        path = f"/api/v2/stream/{run_id}"
+        transport.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
+        try:
+            yield listener
+        finally:
+            transport.close()
+
+    async def end(self) -> float:
+        """Wait for the end of the run, and return when it came."""
+        async with asyncio.timeout(PATIENCE):
+            when: float = await self._over
+        return when
+
+    def data_received(self, data: bytes) -> None:
+        """Look for what is measured in the events that are whole."""
+        now = time.perf_counter_ns()
+        whole, _, self._rest = (self._rest + data).rpartition(b"\n\n")
+        self.events += len(_EVENT.findall(whole))
+        stamps = _DELTA.findall(whole)
+        if stamps and not self.late:
+            self.first = now / 1e6
+        self.late += [(now - int(stamp)) / 1e6 for stamp in stamps]
+        if not self.called and CALL in whole:
+            self.called = now / 1e6
+        if not self.answered and OUTPUT in whole:
+            self.answered = now / 1e6
+        if any(end in whole for end in END):
+            assert END[0] in whole, whole[-2000:]
+            self._over.set_result(now / 1e6)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Say so, if the run has not ended: it would be waited for in vain."""
+        if not self._over.done():
+            self._over.set_exception(ConnectionError(f"a stream was cut: {error}"))
+
+
+def lateness(listeners: list[Listener]) -> list[float]:
+    """Return how late all deltas were for all listeners."""
+    return [late for listener in listeners for late in listener.late]
