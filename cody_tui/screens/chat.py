@@ -296,6 +296,11 @@ class ChatScreen(Still, Screen[None]):
         event.stop()
         await self.do("prompt.retry")
 
+    @on(Approval.Typed)
+    def _type(self, event: Approval.Typed) -> None:
+        event.stop()
+        self._prompt.insert(event.character)
+
     @on(Approval.Answered)
     def _decide(self, event: Approval.Answered) -> None:
         event.stop()
@@ -362,7 +367,8 @@ class ChatScreen(Still, Screen[None]):
 
     def _ask(self) -> None:
         had_focus = self._approval.has_focus_within
-        self._approval.show(self._conversation.questions)
+        takes_focus = not self._prompt.is_being_written
+        self._approval.show(self._conversation.questions, takes_focus=takes_focus)
         if had_focus and not self._approval.display:
             self._prompt.focus()
 

@@ -1,8 +1,9 @@
 """The panel that asks: what a run wants to do, all of it, and the keys that answer.
 
-It comes while somebody may be writing, so keys count only after a moment without any: a letter
-that was meant for the prompt must not be consent. It shows one question at a time, and goes when
-that question is not among the open ones any more, whoever answered it.
+It comes while somebody may be writing, and a letter that was meant for the prompt must not be
+consent. So it leaves the focus with whoever is just writing; where it takes it, keys count only
+after a moment without any, and what comes before that is handed to the prompt. It shows one
+question at a time, and goes when that is not among the open ones any more, whoever answered it.
 """
 
 from __future__ import annotations
@@ -94,6 +95,13 @@ class Approval(Vertical, can_focus=True):
         listed("tab,shift+tab", "app.focus_next", "approval.leave", "Go back to the prompt"),
     ]  # fmt: skip
 
+    class Typed(Message):
+        """The user has typed something that was not meant for the panel."""
+
+        def __init__(self, character: str) -> None:
+            self.character = character
+            super().__init__()
+
     class Answered(Message):
         """The user has decided."""
 
@@ -134,7 +142,7 @@ class Approval(Vertical, can_focus=True):
         """Whether a reason is being written."""
         return self._reason.display and self._shown is not None
 
-    def show(self, questions: Sequence[ApprovalRequested]) -> None:
+    def show(self, questions: Sequence[ApprovalRequested], *, takes_focus: bool = True) -> None:
         """Show the oldest of the open questions, or go if there are none."""
         self._ring(questions)
         if not questions:
@@ -145,7 +153,7 @@ class Approval(Vertical, can_focus=True):
         place = f"{signs(self.app).separator}1 of {total}" if total > 1 else ""
         self._kind.update(Content(f"{first.kind}{place}"))
         if self._shown is None or self._shown.approval_id != first.approval_id:
-            self._show(first)
+            self._show(first, takes_focus)
 
     def fit(self, rows: int) -> None:
         """Keep the preview within a third of a screen of so many rows."""
@@ -158,7 +166,7 @@ class Approval(Vertical, can_focus=True):
                 self._rung.add(question.approval_id)
                 self.app.bell()
 
-    def _show(self, question: ApprovalRequested) -> None:
+    def _show(self, question: ApprovalRequested, takes_focus: bool) -> None:
         self._shown, self._is_answered = question, False
         self._quiet_since = time.monotonic()
         said, tool = signs(self.app), one_line(unmistakable(question.tool), 64)
@@ -170,7 +178,10 @@ class Approval(Vertical, can_focus=True):
         self._preview.scroll_home(animate=False)
         self._ask_for_reason(False)
         self.display = True
-        self.focus()
+        if takes_focus:
+            self.focus()
+        elif not self.has_focus:
+            self.on_blur()
 
     def _ask_for_reason(self, asked: bool) -> None:
         send = keys.key_for(self.app, "line.submit", "enter")
@@ -187,11 +198,13 @@ class Approval(Vertical, can_focus=True):
     # What the user does
 
     def on_key(self, event: events.Key) -> None:
-        """Swallow what comes too early; Esc is safe at any time."""
+        """Hand on what comes too early; Esc is safe at any time."""
         if self.is_guarded and event.key != "escape":
             self._quiet_since = time.monotonic()
             event.stop()
             event.prevent_default()
+            if event.is_printable and event.character:
+                self.post_message(self.Typed(event.character))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Leave Esc to the screen, which stops the run, unless a reason is being written."""

@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 CHORD_SECONDS: Final = 1.0
 """How long the first key of a chord waits for the second."""
+WRITING_SECONDS: Final = 3.0
+"""How long after a key somebody may still be writing."""
 DRAFT_SECONDS: Final = 0.5
 """How long after a change it is saved."""
 
@@ -95,6 +97,7 @@ class Prompt(Field):
         self._back = 0
         self._draft = ""
         self._chord, self._chord_ends = "", 0.0
+        self._typed_at = float("-inf")
         self._recall: Recall | None = None
         self._ever: Prompts | None = None
         self._drafts = Drafts()
@@ -103,6 +106,12 @@ class Prompt(Field):
         self._saving: Timer | None = None
 
     # What is written, and was before
+
+    @property
+    def is_being_written(self) -> bool:
+        """Whether somebody is in the middle of it."""
+        typed_lately = time.monotonic() - self._typed_at < WRITING_SECONDS
+        return typed_lately and self.has_focus and bool(self.shown_text.strip())
 
     def remember(self, prompts: list[str]) -> None:
         """Replace the history, oldest first."""
@@ -225,6 +234,7 @@ class Prompt(Field):
 
     async def on_key(self, event: events.Key) -> None:
         """Complete, send, break the line or go through the history; all else is typing."""
+        self._typed_at = time.monotonic()
         if self._two_keys(event.key) or self._key(event.key):
             event.stop()
             event.prevent_default()
@@ -347,6 +357,7 @@ class Prompt(Field):
         if not text:
             return
         self._keep(text)
+        self._typed_at = float("-inf")
         if self._ever is not None:
             self._add_to_ever(self._ever, text)
         self.write("")

@@ -64,9 +64,9 @@ class ReasoningBlock(FoldBlock):
     def _headline(self, palette: Palette) -> str:
         span = self._span
         if self._is_live:
-            if span is None or not palette.signs.draws:  # it would be read out again and again
-                return "Thinking…"
-            return f"Thinking… {_seconds(span)} s"
+            # Not read out: a number that changes would be, again and again.
+            seconds = 0 if span is None or not palette.signs.draws else _seconds(span)
+            return f"Thinking… {seconds} s" if seconds else "Thinking…"
         seconds = 0 if span is None else _seconds(span)
         return f"Thought for {seconds} s" if seconds else "Thought"
 

@@ -16,7 +16,7 @@ from cody_tui.keys import hints, listed
 from cody_tui.widgets.one_line import OneLine
 
 Step: TypeAlias = Literal["first", "next", "previous", "leave"]
-_WORDS: Final = {"seek.next": "next", "seek.previous": "back", "seek.leave": "close"}
+_WORDS: Final = {"line.submit": "next", "seek.previous": "back", "seek.leave": "close"}
 
 
 class Seek(Horizontal):
@@ -33,7 +33,7 @@ class Seek(Horizontal):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        listed("enter,down", "step('next')", "seek.next", "The next place", priority=True),
+        listed("down", "step('next')", "seek.next", "The next place, as with Enter", priority=True),
         listed(
             "up,shift+enter", "step('previous')", "seek.previous", "The place before",
             priority=True,
@@ -52,7 +52,7 @@ class Seek(Horizontal):
         yield Static(Content("Find: "), classes="seek--label")
         yield self._field
         yield self._place
-        said = hints(self.app, self.BINDINGS, _WORDS)
+        said = hints(self.app, [*self.BINDINGS, *OneLine.BINDINGS], _WORDS)
         yield Static(Content(said), classes="seek--keys")
 
     @property
@@ -77,6 +77,11 @@ class Seek(Horizontal):
     def _changed(self, event: Input.Changed) -> None:
         event.stop()
         self._step("first", event.value)
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.action_step("next")  # by the field's own key: it comes after what was typed before it
 
     def action_step(self, step: Step) -> None:
         """Go to another hit, or leave."""

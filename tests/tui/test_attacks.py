@@ -38,7 +38,7 @@ from cody_core.schema.threads import Thread, ThreadChanges, ThreadDetail
 from rich.console import Console
 from textual.pilot import Pilot
 from tui.conftest import MakeApp, MakeSettings
-from tui.screen import answered, key, prompt_of, send, shown, state, transcript_of, until
+from tui.screen import answered, key, prompt_of, ready, send, shown, transcript_of, until
 from tui.shelf import answer
 
 from cody_tui.app import CodyApp
@@ -111,11 +111,6 @@ def run_of_evil() -> Response:
         status="error",
         error=ErrorInfo(code="c", message=EVIL + " and more"),
     )  # fmt: skip
-
-
-async def ready(pilot: Pilot[None]) -> None:
-    await until(pilot, lambda: state(pilot) == "ready")
-    await until(pilot, lambda: pilot.app.focused is prompt_of(pilot))
 
 
 async def test_items_of_every_kind_closed_and_open(make_app: MakeApp) -> None:

@@ -8,9 +8,18 @@ from collections.abc import Sequence
 
 import pytest
 from cody_core.schema.items import Message, ScriptExecution, ScriptExecutionOutput
-from textual.pilot import Pilot
 from tui.conftest import MakeApp
-from tui.screen import answered, key, prompt_of, rows, send, shown, state, transcript_of, until
+from tui.screen import (
+    answered,
+    key,
+    ready,
+    rows,
+    seen,
+    send,
+    shown,
+    transcript_of,
+    until,
+)
 from tui.shelf import answer, called
 from tui.test_snapshots import MARKDOWN, everything
 
@@ -32,12 +41,6 @@ SPOKEN_UI = {"screen_reader": True, "theme": "cody-dark"}
 WORDS_OF_SIGNS = set("".join(c for s in (PLAIN, SPOKEN) for c in str(s) if not c.isascii()))
 
 
-def screen(pilot: Pilot[None]) -> list[str]:
-    """Return all rows of the screen, dialogs and notes included."""
-    strips = pilot.app.screen._compositor.render_strips()
-    return ["".join(segment.text for segment in strip).rstrip() for strip in strips]
-
-
 def drawn(lines: Sequence[str]) -> set[str]:
     """Return the characters that are drawings, which no reader says anything about."""
     return {
@@ -48,11 +51,6 @@ def drawn(lines: Sequence[str]) -> set[str]:
     }
 
 
-async def ready(pilot: Pilot[None]) -> None:
-    await until(pilot, lambda: state(pilot) == "ready")
-    await until(pilot, lambda: pilot.app.focused is prompt_of(pilot))
-
-
 async def test_no_item_is_drawn_whether_open_or_closed(make_app: MakeApp) -> None:
     app = make_app("demo/echo", ui=SPOKEN_UI)
     async with app.run_test(size=(100, 150)) as pilot:
@@ -60,12 +58,12 @@ async def test_no_item_is_drawn_whether_open_or_closed(make_app: MakeApp) -> Non
         transcript = transcript_of(pilot)
         for snapshot in everything():
             transcript.show(snapshot)
-        assert drawn(screen(pilot)) == set()
+        assert drawn(seen(pilot)) == set()
         for block in transcript.blocks:
             if block.foldable:
                 block.toggle()
         transcript.show_end()
-        assert drawn(screen(pilot)) == set()
+        assert drawn(seen(pilot)) == set()
         assert "added: MINUTES = 4" in shown(pilot)
         assert "removed: MINUTES = 3" in shown(pilot)
         assert "1 added, 1 removed" in shown(pilot)
@@ -95,7 +93,7 @@ async def test_a_plan_a_script_and_markdown_are_words(make_app: MakeApp) -> None
             "Left: a, Right: 1, 中文: 你好", "picture: a cat", 'result: "ok"',
         ):  # fmt: skip
             assert said in text
-        assert drawn(screen(pilot)) <= set(own)
+        assert drawn(seen(pilot)) <= set(own)
 
 
 async def test_dialogs_lists_and_notes_are_linear(make_app: MakeApp) -> None:
@@ -109,13 +107,13 @@ async def test_dialogs_lists_and_notes_are_linear(make_app: MakeApp) -> None:
             await app._chat.do(act)
             await until(pilot, lambda: app.screen is not app._chat)
             await pilot.pause()
-            assert drawn(screen(pilot)) == set(), act
+            assert drawn(seen(pilot)) == set(), act
             await pilot.press("escape")
             await until(pilot, lambda: app.screen is app._chat)
         for keys in ("ctrl+b", "ctrl+y", "ctrl+f", "ctrl+r", "/", "alt+up"):
             key(pilot, keys)
             await pilot.pause()
-            assert drawn(screen(pilot)) == set(), keys
+            assert drawn(seen(pilot)) == set(), keys
             key(pilot, "escape")
             await pilot.pause()
 
@@ -129,9 +127,9 @@ async def test_the_sidebar_stands_above_and_the_cursor_in_it(make_app: MakeApp) 
         key(pilot, "ctrl+b")
         await until(pilot, lambda: bool(app.screen.query(Sidebar)))
         bar = app.screen.query_one(Sidebar)
-        await until(pilot, lambda: any("in use: hello" in row for row in screen(pilot)))
+        await until(pilot, lambda: any("in use: hello" in row for row in seen(pilot)))
         assert bar.region.width == 100
-        row = next(y for y, text in enumerate(screen(pilot)) if "in use: hello" in text)
+        row = next(y for y, text in enumerate(seen(pilot)) if "in use: hello" in text)
         assert app.cursor_position == (0, row)
 
 
@@ -144,12 +142,12 @@ async def test_a_question_is_read_out_and_names_keys_by_words(make_app: MakeApp)
         panel.guard = 0
         await until(pilot, lambda: panel.display)
         panel.action_answer("approve")
-        await until(pilot, lambda: any("apply_patch wants to" in row for row in screen(pilot)))
-        text = "\n".join(screen(pilot))
+        await until(pilot, lambda: any("apply_patch wants to" in row for row in seen(pilot)))
+        text = "\n".join(seen(pilot))
         assert "(2 added, 0 removed)" in text
         assert "added: Written by the demo" in text
         assert "Ctrl+P commands" in text
-        assert drawn(screen(pilot)) == set()
+        assert drawn(seen(pilot)) == set()
 
 
 async def test_nothing_changes_while_nothing_happens(
@@ -161,9 +159,9 @@ async def test_nothing_changes_while_nothing_happens(
         await send(pilot, "hello")
         await send(pilot, "and then?")
         await until(pilot, lambda: "Thinking…" in shown(pilot) and "queued" in shown(pilot))
-        before = screen(pilot)
+        before = seen(pilot)
         app._chat._tick()
         await pilot.pause()
-        assert screen(pilot) == before
+        assert seen(pilot) == before
         assert not [row for row in rows(pilot) if " s" in row.split("Thinking…")[-1]]
         assert any("1 waiting, Up edits" in row for row in before)

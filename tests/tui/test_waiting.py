@@ -10,20 +10,12 @@ from support.server import served
 from textual.message import Message
 from textual.pilot import Pilot
 from tui.conftest import MakeApp, MakeSettings
-from tui.screen import key, send, shown, state, until
+from tui.screen import key, line, notes, send, shown, state, until
 
 from cody_tui.app import CodyApp
 from cody_tui.messages import Called, Choices
 from cody_tui.widgets.approval import Approval
 from cody_tui.widgets.sidebar import Sidebar
-
-
-def notes(app: CodyApp) -> str:
-    return "\n".join(note.message for note in app._notifications)
-
-
-def line(app: CodyApp) -> str:
-    return app._chat.status.render().plain
 
 
 async def asking(pilot: Pilot[None], prompt: str) -> None:
@@ -39,20 +31,20 @@ async def test_a_thread_that_asks_is_named_and_one_key_goes_there(make_app: Make
         await until(pilot, lambda: state(pilot) == "ready")
         await asking(pilot, "Leave a note")
         key(pilot, "ctrl+n")
-        await until(pilot, lambda: "Leave a note waits (^G)" in line(app))
+        await until(pilot, lambda: "Leave a note waits (^G)" in line(pilot))
         assert state(pilot) == "ready"
         assert shown(pilot).strip() == ""
-        assert "Leave a note waits for you: Ctrl+G goes there" in notes(app)
+        assert "Leave a note waits for you: Ctrl+G goes there" in notes(pilot)
         key(pilot, "ctrl+g")
         panel = app.screen.query_one(Approval)
         await until(pilot, lambda: panel.display and state(pilot) == "asking")
-        assert "waits (^G)" not in line(app)
+        assert "waits (^G)" not in line(pilot)
         panel.action_answer("deny")
         await until(pilot, lambda: state(pilot) != "asking" or "apply_patch" in shown(pilot))
         key(pilot, "escape")
         await until(pilot, lambda: state(pilot) == "ready")
         key(pilot, "ctrl+g")
-        await until(pilot, lambda: "No other thread waits" in notes(app))
+        await until(pilot, lambda: "No other thread waits" in notes(pilot))
 
 
 async def test_a_question_that_comes_later_calls_the_user_and_marks_the_thread(
@@ -66,7 +58,7 @@ async def test_a_question_that_comes_later_calls_the_user_and_marks_the_thread(
         await until(pilot, lambda: state(pilot) in ("thinking", "answering"))
         key(pilot, "ctrl+n")
         await until(pilot, lambda: state(pilot) == "ready")
-        await until(pilot, lambda: "Leave a note waits (^G)" in line(app))
+        await until(pilot, lambda: "Leave a note waits (^G)" in line(pilot))
         calls = {(each.text, each.seconds) for each in heard if isinstance(each, Called)}
         assert calls == {("It waits for you: Leave a note", None)}
         key(pilot, "ctrl+b")
@@ -86,8 +78,8 @@ async def test_an_answer_that_ends_unseen_is_said(make_app: MakeApp) -> None:
         await send(pilot, "something that is said " * 8)
         await until(pilot, lambda: state(pilot) in ("thinking", "answering"))
         key(pilot, "ctrl+n")
-        await until(pilot, lambda: "The answer in something that is said" in notes(app))
-        assert "is complete" in notes(app)
+        await until(pilot, lambda: "The answer in something that is said" in notes(pilot))
+        assert "is complete" in notes(pilot)
         assert not app._chat.elsewhere.runs
 
 
@@ -101,7 +93,7 @@ async def test_quitting_asks_also_for_answers_elsewhere(make_app: MakeApp) -> No
             key(pilot, "ctrl+n")
             await until(pilot, lambda: state(pilot) == "ready")
         key(pilot, "ctrl+q")
-        await until(pilot, lambda: "2 answers are not complete. Ctrl+Q again" in notes(app))
+        await until(pilot, lambda: "2 answers are not complete. Ctrl+Q again" in notes(pilot))
         assert app.is_running
 
 
@@ -111,9 +103,9 @@ async def test_a_thread_that_was_deleted_waits_for_nobody(make_app: MakeApp) -> 
         await until(pilot, lambda: state(pilot) == "ready")
         await asking(pilot, "Leave a note")
         await app._chat.do("thread.delete")
-        await until(pilot, lambda: "Deleted Leave a note" in notes(app))
+        await until(pilot, lambda: "Deleted Leave a note" in notes(pilot))
         assert not app._chat.elsewhere.waiting
-        assert "waits" not in line(app)
+        assert "waits" not in line(pilot)
 
 
 async def test_a_log_that_is_away_is_named_until_it_is_back(
@@ -125,9 +117,9 @@ async def test_a_log_that_is_away_is_named_until_it_is_back(
         await send(pilot, "talk")
         await until(pilot, lambda: state(pilot) == "answering")
         redis_server.stop()
-        await until(pilot, lambda: "Redis server of REDIS_URL cannot be reached" in line(app))
+        await until(pilot, lambda: "Redis server of REDIS_URL cannot be reached" in line(pilot))
         redis_server.start()
-        await until(pilot, lambda: "Redis" not in line(app))
+        await until(pilot, lambda: "Redis" not in line(pilot))
         assert state(pilot) == "answering"
         key(pilot, "escape")
         await until(pilot, lambda: state(pilot) == "ready")
@@ -147,8 +139,8 @@ async def test_a_server_that_is_away_is_named_until_it_is_back(make_settings: Ma
             await until(pilot, lambda: state(pilot) == "answering")
             relay.cut()
             away = f"the server at {relay.url} cannot be reached"
-            await until(pilot, lambda: away in line(app))
+            await until(pilot, lambda: away in line(pilot))
             relay.point_to(server.url)
-            await until(pilot, lambda: away not in line(app))
+            await until(pilot, lambda: away not in line(pilot))
             key(pilot, "escape")
             await until(pilot, lambda: state(pilot) == "ready")
