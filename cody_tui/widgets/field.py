@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import ClassVar, Final
 
 from textual import events
+from textual.binding import BindingType
 from textual.geometry import Offset, Region
 from textual.strip import Strip
 from textual.widgets import TextArea
 from textual.widgets.text_area import TextAreaTheme
 
+from cody_tui.keys import key_for, named
 from cody_tui.text import printable
 from cody_tui.widgets.pastes import MOST_UNFOLDED, Pastes
 from cody_tui.widgets.still import Still
@@ -31,8 +33,20 @@ class _Look(TextAreaTheme):
             self.is_current = True
 
 
-class Field(Still, TextArea):
+class Field(Still, TextArea, inherit_bindings=False):
     """Text in which long pastes are folded. ``text`` spells them out, ``shown_text`` does not."""
+
+    # Some keys of the text area's own have another meaning on the screen that it is part of.
+    BINDINGS: ClassVar[list[BindingType]] = named(
+        TextArea.BINDINGS,
+        "edit",
+        changes={
+            "redo": "alt+z,super+y",
+            "delete_to_end_of_line_or_delete_line": "alt+k",
+            "delete_to_start_of_line": "super+backspace",
+        },
+        without=("cursor_page_up", "cursor_page_down"),
+    )
 
     def __init__(self, placeholder: str) -> None:
         super().__init__(
@@ -61,8 +75,8 @@ class Field(Still, TextArea):
         return self.document.text
 
     def write(self, text: str) -> None:
-        """Replace the text and put the cursor at its end."""
-        self.load_text(self._pastes.fold(text))
+        """Replace the text and put the cursor at its end; it is made safe to show."""
+        self.load_text(self._pastes.fold(printable(text)))
         self.move_cursor(self.document.end)
 
     def unfold(self) -> None:
@@ -80,7 +94,8 @@ class Field(Still, TextArea):
         line, start, end = (here or spans)[0]
         token = self.document.get_line(line)[start:end]
         if self._pastes.size(token) > MOST_UNFOLDED:
-            self.say("That is too long to unfold; Ctrl+X Ctrl+E opens it in your editor")
+            key = key_for(self.app, "prompt.editor", "ctrl+x ctrl+e")
+            self.say(f"That is too long to unfold: {key} opens it in your editor")
             return
         content = self._pastes.unfold(token)
         self.replace(content, (line, start), (line, end), maintain_selection_offset=False)

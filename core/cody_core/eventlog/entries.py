@@ -16,7 +16,7 @@ from cody_core.schema.events import Entry, Event, offset_key
 Key: TypeAlias = tuple[int, int]
 """An offset as it is ordered: milliseconds and a sequence number."""
 
-PAGE: Final = 512
+PAGE: Final = 256
 """Events that are packed together. As many, and up to twice as many, stay as they are."""
 LEVEL: Final = 1
 """Compression, of zlib's levels: a higher one takes three times as long and saves a tenth."""

@@ -71,6 +71,8 @@ class _News:
 class MemoryEventLog:
     """The embedded default. See ``EventLog`` for what each method promises."""
 
+    trouble: str | None = None
+
     def __init__(self) -> None:
         self._runs: dict[str, _Run] = {}
         self._expiries: dict[str, asyncio.TimerHandle] = {}

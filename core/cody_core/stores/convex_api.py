@@ -2,8 +2,9 @@
 
 What may have come to pass unnoticed, a connection that broke or an overloaded server, is tried a
 few times more, after pauses that differ from client to client; functions can bear to be called
-twice. What will not pass is not tried again, and while the deployment is away each call is made
-once: whoever waits for it is told soon. Each failure is told as what it is and how it is mended.
+twice. What will not pass is not tried again, and while the deployment is away a call is made but
+twice, for a connection that is left from before: whoever waits is told soon. Each failure is told
+as what it is and how it is mended.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ TIMEOUT: Final = httpx.Timeout(15.0, connect=4.0)
 DEADLINE: Final = 25.0
 """Seconds for a call with all its tries."""
 TRIES: Final = 4
+TRIES_AWAY: Final = 2
 FIRST_PAUSE: Final = 0.1
 AT_ONCE: Final = 8
 """Mutations of one process at the same time; the smallest plan lets a deployment do 16."""
@@ -166,9 +168,9 @@ class ConvexApi:
 
     async def _tried(self, kind: Kind, path: str, body: bytes, *, diagnoses: bool = True) -> Any:
         reason = ""
-        for failures in range(1 if self._is_away else TRIES):
+        for failures in range(TRIES_AWAY if self._is_away else TRIES):
             if failures:
-                await asyncio.sleep(FIRST_PAUSE * 2.0**failures * random.uniform(0.5, 1.5))
+                await asyncio.sleep(FIRST_PAUSE * 2.0 ** (failures - 1) * random.uniform(0.5, 1.5))
             try:
                 found = await self._once(kind, body)
             except _Transient as error:

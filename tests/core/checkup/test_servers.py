@@ -9,7 +9,6 @@ import redis
 from cody_core.checkup import Finding, servers
 from cody_core.checkup.servers import redis_findings
 from cody_core.errors import (
-    EventLogUnavailable,
     ServerUnavailable,
     SettingsError,
     StoreRefused,
@@ -98,9 +97,14 @@ def test_what_a_redis_server_says_of_itself_is_judged(
     assert states(redis_findings("here", info, saved)) == expected
 
 
-async def test_a_redis_server_that_is_away_or_none_is_an_error() -> None:
-    with pytest.raises(EventLogUnavailable, match="REDIS_URL"):
-        await servers.redis(load_settings(redis_url="redis://:secret@127.0.0.1:1"))
+async def test_a_redis_server_that_is_away_is_to_be_started() -> None:
+    (found,) = await servers.redis(load_settings(redis_url="redis://:secret@127.0.0.1:1"))
+    assert (found.subject, found.state) == ("redis", "problem")
+    assert "secret" not in found.text
+    assert str(found.remedy).startswith("start it, or set REDIS_URL")
+
+
+async def test_an_address_of_no_redis_server_is_an_error() -> None:
     with pytest.raises(SettingsError, match="REDIS_URL"):
         await servers.redis(load_settings(redis_url="nonsense"))
 

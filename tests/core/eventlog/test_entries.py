@@ -37,7 +37,7 @@ def read(entries: Entries, after: tuple[int, int], most: int) -> list[tuple[str,
 
 
 @pytest.mark.parametrize("count", [0, 1, PAGE, 2 * PAGE, 2 * PAGE + 1, 5 * PAGE + 7])
-@pytest.mark.parametrize("most", [1, PAGE - 1, 10_000])
+@pytest.mark.parametrize("most", [7, PAGE - 1, 10_000])
 @pytest.mark.parametrize("packed", [False, True])
 def test_every_entry_is_read_in_its_order(count: int, most: int, packed: bool) -> None:
     entries, added = filled(count)

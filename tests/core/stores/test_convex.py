@@ -217,7 +217,7 @@ async def test_a_deployment_that_does_not_answer_is_given_up_in_time(
         began = time.monotonic()
         with pytest.raises(StoreUnavailable):
             await store.list_threads()
-        assert time.monotonic() - began < 0.4, "while it is away, one"
+        assert time.monotonic() - began < 0.4, "while it is away, two"
 
 
 async def test_all_tries_together_have_a_deadline(
