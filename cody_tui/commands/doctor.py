@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from cody_tui.commands.invocation import reported
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from cody_core.checkup import Finding
 
-LONGEST: Final = 400
-"""Characters of a line: what a server says of itself may be long."""
 _COLOURS: Final = {"ok": 32, "note": 33, "problem": 31}
 
 
@@ -90,8 +90,4 @@ class _Report:
         typer.echo(f"\n{counted}: see above." if self.problems else f"\n{works}")
 
     def _safe(self, text: str) -> str:
-        from cody_core.hiding import hide
-
-        from cody_tui.text import one_line
-
-        return one_line(hide(text, self._secrets), LONGEST)
+        return reported(text, self._secrets)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from cody_tui import streams
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 EXIT_USAGE = 2
 EXIT_CLOSED_PIPE = 141
+LONGEST: Final = 400
+"""Characters of a line in a report: what a server says of itself may be long."""
 
 
 def settings_with(**flags: object) -> Settings:
@@ -88,6 +90,15 @@ def shown(text: str) -> str:
     from cody_tui.text import one_line
 
     return one_line(text, 100)
+
+
+def reported(text: str, secrets: Collection[str]) -> str:
+    """Return what was found somewhere as one line of a report, without these secrets."""
+    from cody_core.hiding import hide
+
+    from cody_tui.text import one_line
+
+    return one_line(hide(text, secrets), LONGEST)
 
 
 def complain(message: str) -> None:

@@ -24,6 +24,7 @@ from cody_tui.commands.options import (
     TokenOption,
 )
 from cody_tui.commands.serve import serve, worker
+from cody_tui.commands.verify import verify
 
 app = typer.Typer(
     name="cody",
@@ -38,6 +39,7 @@ app.command()(chat)
 app.command()(serve)
 app.command()(worker)
 app.command()(doctor)
+app.command()(verify)
 app.command()(config)
 app.command()(logs)
 app.add_typer(threads.app)
