@@ -32,7 +32,11 @@ class Deployment:
     environment: Mapping[str, str]
 
     def commands(self) -> Sequence[Sequence[str]]:
-        """Return the commands that bring them there, to be run one after the other."""
+        """Return the commands that bring them there, to be run one after the other.
+
+        Raises:
+            SettingsError: Node.js is not installed, or incomplete.
+        """
         npm, npx = (shutil.which(name) for name in ("npm", "npx"))
         if npm is None or npx is None:
             msg = "npm and npx are needed to deploy: install Node.js, 18 or newer"
@@ -47,7 +51,11 @@ class Deployment:
 
 
 def shipped() -> Path:
-    """Return the folder that holds the functions: beside this package, or in a clone below it."""
+    """Return the folder that holds the functions: beside this package, or in a clone below it.
+
+    Raises:
+        SettingsError: they are in neither place.
+    """
     places = (_PACKAGE / "convex", _PACKAGE.parent / "convex")
     for place in places:
         if (place / FUNCTIONS / "schema.ts").is_file():

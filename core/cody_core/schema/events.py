@@ -212,7 +212,11 @@ class Event(Shape):
     payload: Payload
 
     def model_post_init(self, context: Any, /) -> None:
-        """Refuse an envelope whose type is not its payload's."""
+        """Refuse an envelope whose type is not its payload's.
+
+        Raises:
+            ValueError: it is another one.
+        """
         if self.type != self.payload.type:
             msg = f"envelope type {self.type!r} is not its payload's type {self.payload.type!r}"
             raise ValueError(msg)

@@ -87,7 +87,11 @@ def body_of(body: type[B], shape: BaseModel) -> B:
 
 
 def body_with(body: type[B], **said: object) -> B:
-    """Return a body with these fields, by their own names; see ``body_of``."""
+    """Return a body with these fields, by their own names.
+
+    Raises:
+        InvalidRequest: they say what no body may.
+    """
     try:
         return body.model_validate(said, by_name=True, by_alias=False)
     except ValidationError as error:

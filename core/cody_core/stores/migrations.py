@@ -123,7 +123,11 @@ def _apply_next(db: Transaction, migrations: Migrations) -> int:
 
 
 def version_of(db: Transaction, migrations: Migrations) -> int:
-    """Return how many migrations the database has seen."""
+    """Return how many migrations the database has seen.
+
+    Raises:
+        StoreCorrupt: more than there are: a newer version of the program has changed it.
+    """
     if not db.rows("SELECT 1 FROM sqlite_schema WHERE name = 'migrations'"):
         return 0
     [(applied,)] = db.rows("SELECT count(*) FROM migrations")

@@ -1,0 +1,139 @@
+"""How the house is kept: lengths, and docstrings where ruff does not look for them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import cody_core.errors
+from support.readme import ROOT
+
+FOLDERS = ("cody_tui", "core", "tests")
+PACKAGES = ("cody_tui", "core/cody_core")
+WRITTEN = {".py", ".ts", ".mjs", ".tcss"}
+"""Kinds of files that people write, by suffix."""
+MADE = {"node_modules", "_generated", "__pycache__", "__snapshots__"}
+"""Folders of files that programs make."""
+LONGEST_FILE, LONGEST_FUNCTION = 400, 60
+
+LONGER = {
+    "core/cody_core/runtime.py": "one object is the whole Client, and most of it says what it does",
+    "cody_tui/widgets/sidebar.py": "one widget: its rows, what marks them, and its keys",
+    "tests/core/stores/contract.py": "what every store must do, in one list to read and to inherit",
+    "tests/core/stores/test_convex.py": "each fault of a deployment beside the others",
+    "tests/core/test_engine.py": "the rules of a run one after the other, as the design has them",
+    "tests/core/workers/test_persist.py": "every way in which saving can be late, lost or twice",
+}
+"""Files that may be longer, and why."""
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+ERRORS = frozenset(
+    name
+    for name, value in vars(cody_core.errors).items()
+    if isinstance(value, type) and issubclass(value, Exception)
+)
+
+
+def files(*folders: str) -> Iterator[Path]:
+    for folder in folders:
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in WRITTEN and not MADE & set(path.parts):
+                yield path
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@cache
+def trees(*folders: str) -> dict[str, ast.Module]:
+    python = (path for path in files(*folders) if path.suffix == ".py")
+    return {name_of(path): ast.parse(path.read_text()) for path in python}
+
+
+def all_functions(tree: ast.AST) -> Iterator[Function]:
+    return (node for node in ast.walk(tree) if isinstance(node, Function))
+
+
+def public_functions(tree: ast.AST) -> Iterator[Function]:
+    """Yield the public functions, and the public methods of public classes."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_"):
+            if isinstance(node, Function):
+                yield node
+            else:
+                yield from public_functions(node)
+
+
+def test_no_file_is_longer_than_400_lines_without_a_reason() -> None:
+    lengths = {name_of(path): len(path.read_text().splitlines()) for path in files(*FOLDERS)}
+    assert len(lengths) > 400
+    assert {name for name, lines in lengths.items() if lines > LONGEST_FILE} <= LONGER.keys()
+    assert LONGER.keys() <= lengths.keys()
+
+
+def test_no_function_is_longer_than_60_lines() -> None:
+    long = [
+        f"{name}:{function.lineno} {function.name}"
+        for name, tree in trees(*FOLDERS).items()
+        for function in all_functions(tree)
+        if (function.end_lineno or 0) - function.lineno >= LONGEST_FUNCTION
+    ]
+    assert long == []
+
+
+def test_every_module_says_what_it_is() -> None:
+    assert [name for name, tree in trees(*PACKAGES).items() if not ast.get_docstring(tree)] == []
+
+
+def test_every_public_function_names_the_errors_it_raises_itself() -> None:
+    """What a protocol or a base class asks for is described there."""
+    modules = trees(*PACKAGES)
+    promised = {name for tree in modules.values() for name in _promised(tree)}
+    silent = [
+        f"{name}:{function.lineno} {function.name}"
+        for name, tree in modules.items()
+        for function in public_functions(tree)
+        if function.name not in promised
+        for error in _raised(function)
+        if error not in (ast.get_docstring(function) or "")
+    ]
+    assert silent == []
+
+
+def test_every_setting_says_what_it_is() -> None:
+    tree = trees(*PACKAGES)["core/cody_core/settings.py"]
+    classes = [
+        node for node in tree.body if isinstance(node, ast.ClassDef) and "Settings" in node.name
+    ]
+    assert len(classes) == 5
+    for node in classes:
+        for setting, after in zip(node.body, [*node.body[1:], node], strict=True):
+            if isinstance(setting, ast.AnnAssign):
+                assert isinstance(after, ast.Expr), ast.unparse(setting)
+
+
+def _promised(tree: ast.Module) -> Iterator[str]:
+    """Yield the methods of protocols and of classes that are there to be inherited from."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and {"Protocol", "ABC"} & {
+            getattr(base, "id", getattr(getattr(base, "value", None), "id", ""))
+            for base in node.bases
+        }:
+            yield from (function.name for function in public_functions(node))
+
+
+def _raised(function: Function) -> Iterator[str]:
+    """Yield the errors of ours that a function raises by itself, not where it is called back."""
+    waiting = list(ast.iter_child_nodes(function))
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Function | ast.Lambda):
+            continue
+        waiting += ast.iter_child_nodes(node)
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            name = getattr(node.exc.func, "id", "")
+            if name in ERRORS:
+                yield name
