@@ -19,10 +19,8 @@ MADE = {"node_modules", "_generated", "__pycache__", "__snapshots__"}
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 
 LONGER = {
-    "core/cody_core/runtime.py": "one object is the whole Client, and most of it says what it does",
     "cody_tui/widgets/sidebar.py": "one widget: its rows, what marks them, and its keys",
     "tests/core/stores/contract.py": "what every store must do, in one list to read and to inherit",
-    "tests/core/stores/test_convex.py": "each fault of a deployment beside the others",
     "tests/core/test_engine.py": "the rules of a run one after the other, as the design has them",
     "tests/core/workers/test_persist.py": "every way in which saving can be late, lost or twice",
 }

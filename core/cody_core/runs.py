@@ -110,8 +110,7 @@ class Runs:
     ) -> AsyncGenerator[Sequence[RunNews]]:
         """Yield word of the runs of a thread; see ``Client.watch``."""
         if await self.thread(thread_id) is None:
-            msg = f"there is no thread {thread_id!r}: see 'cody threads list'"
-            raise ThreadNotFound(msg)
+            raise thread_not_found(thread_id)
         told: set[str] = set()
         if after is None:
             after = await self._log.newest()
@@ -155,3 +154,8 @@ def _replayed(response: Response, after: str) -> list[Entry]:
 
 def _not_found(run_id: str) -> RunNotFound:
     return RunNotFound(f"there is no run {run_id!r}, neither in the log nor in the store")
+
+
+def thread_not_found(thread_id: str) -> ThreadNotFound:
+    """Return what is raised for a thread that does not exist."""
+    return ThreadNotFound(f"there is no thread {thread_id!r}: see 'cody threads list'")

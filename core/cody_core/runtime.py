@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from cody_core import __version__
 from cody_core.bulletin import Bulletin
@@ -19,21 +19,19 @@ from cody_core.errors import (
     CodyError,
     InvalidRequest,
     RunClosed,
-    StoreUnavailable,
     ThreadExists,
-    ThreadNotFound,
     ToolError,
 )
 from cody_core.forking import fork
 from cody_core.hiding import address
-from cody_core.ids import new_id, now_ms
+from cody_core.ids import now_ms
 from cody_core.patience import impatient
 from cody_core.providers.catalog import known_models
 from cody_core.providers.offered import offered_models
 from cody_core.providers.pool import ProviderPool
 from cody_core.resources import Resources, open_resources, place_of_store
 from cody_core.run_worker import RunWorker
-from cody_core.runs import Runs
+from cody_core.runs import Runs, thread_not_found
 from cody_core.schema.changes import Changes
 from cody_core.schema.events import (
     START,
@@ -57,13 +55,11 @@ from cody_core.schema.threads import (
 )
 from cody_core.settings import Settings
 from cody_core.submission import (
-    decide,
     empty_thread,
     event_factory,
     never_begun,
-    new_thread,
-    start_event,
 )
+from cody_core.submitting import Submissions
 from cody_core.tools.attachment import attachment
 from cody_core.tools.file_search import Listing
 from cody_core.tools.registry import Registry
@@ -76,8 +72,6 @@ logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 5.0
 """How long leaving the runtime waits for runs to be stored."""
-CREATE_SECONDS = 2.0
-"""How long a run waits for its new thread to be stored before it begins all the same."""
 ANSWER_SECONDS = 5.0
 """How long a log that is away is waited for where somebody waits for the answer."""
 
@@ -140,8 +134,8 @@ class Runtime:
         self._settled = asyncio.Event()
         self._runs = Runs(resources.log, resources.store, self._persister, self._settled)
         self._worker = RunWorker(resources, self._persister, history=self._history)
+        self._submissions = Submissions(resources, self._persister, self._runs, self._worker)
         self._files = Listing(settings.workspace)
-        self._submitting: dict[str, RunRequest] = {}
         self._recovery: asyncio.Task[None] | None = None
         self._warming: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
@@ -206,30 +200,8 @@ class Runtime:
 
     async def submit(self, request: SubmitRequest) -> Submitted:
         """Start a run; see ``Client.submit``."""
-        run_id = request.run_id or new_id()
         with impatient(ANSWER_SECONDS):
-            if request.run_id and (known := await self._submitted(run_id)) is not None:
-                return known
-            thread = await self._thread_of(request)
-            run = decide(self._settings, request, run_id, thread, tools=self._resources.tools.names)
-            self._submitting[run_id] = run
-            try:
-                await self._announce(run, request.prompt, is_new=thread is None)
-            except AppendedBefore:  # by another process, at the same moment
-                if (known := await self._submitted(run_id)) is not None:
-                    return known
-                raise
-            finally:
-                del self._submitting[run_id]
-        return Submitted(run_id=run_id, thread_id=run.thread_id, turn_id=run.turn_id)
-
-    async def _announce(self, run: RunRequest, prompt: str, *, is_new: bool) -> None:
-        unstored = self._persister.new_thread(run.thread_id)
-        if is_new:
-            unstored = await self._create(run, prompt)
-        if unstored is not None:
-            run = run.model_copy(update={"new_thread": unstored})
-        await self._queue.put(run, start_event(run, queued=self._worker.is_full))
+            return await self._submissions.submit(request)
 
     def follow(self, run_id: str, *, after: str = START) -> AsyncGenerator[Sequence[Entry]]:
         """Yield a run's events; see ``Client.follow``."""
@@ -320,7 +292,7 @@ class Runtime:
     async def thread(self, thread_id: str) -> ThreadDetail:
         """Return a thread and its runs; see ``Client.thread``."""
         if (thread := await self._runs.thread(thread_id)) is None:
-            raise _thread_not_found(thread_id)
+            raise thread_not_found(thread_id)
         return ThreadDetail(thread=thread, runs=tuple(await self._runs.all_of_thread(thread_id)))
 
     async def update_thread(self, thread_id: str, changes: ThreadChanges) -> None:
@@ -329,7 +301,7 @@ class Runtime:
             msg = "nothing to change: give a title, a summary, tags or an agent role"
             raise InvalidRequest(msg)
         if not await self._store.update_thread(thread_id, changes, now=now_ms()):
-            raise _thread_not_found(thread_id)
+            raise thread_not_found(thread_id)
 
     async def fork(
         self,
@@ -350,7 +322,7 @@ class Runtime:
             if run.thread_id == thread_id:
                 await self.cancel(run.run_id, reason="thread deleted")
         if not await self._store.delete_thread(thread_id):
-            raise _thread_not_found(thread_id)
+            raise thread_not_found(thread_id)
 
     def changes(self, *, threads: bool = False) -> AsyncGenerator[Changes]:
         """Yield how things stand beside the runs; see ``Client.changes``."""
@@ -384,40 +356,6 @@ class Runtime:
         """Return the text of a workspace file; see ``Client.read_attachment``."""
         return await attachment(path, self._settings.workspace)
 
-    async def _submitted(self, run_id: str) -> Submitted | None:
-        """Return where a run is that was submitted before."""
-        known: Response | RunRequest | None
-        known = self._submitting.get(run_id) or self._worker.live.get(run_id)
-        if known is None:
-            # While the store is away the log has to be enough: it keeps runs that are not stored.
-            with suppress(StoreUnavailable):
-                known = await self._runs.find(run_id)
-        if known is None:
-            return None
-        return Submitted(run_id=run_id, thread_id=known.thread_id, turn_id=known.turn_id)
-
-    async def _thread_of(self, request: SubmitRequest) -> Thread | None:
-        if request.thread_id is None:
-            return None
-        if (thread := await self._runs.thread(request.thread_id)) is None:
-            raise _thread_not_found(request.thread_id)
-        return thread
-
-    async def _create(self, run: RunRequest, prompt: str) -> Thread | None:
-        """Store a new thread. If the store is away, return it: it is stored along with the run."""
-        thread = new_thread(run, prompt)
-        try:
-            async with asyncio.timeout(CREATE_SECONDS):
-                await self._store.create_thread(thread)
-        except (StoreUnavailable, TimeoutError) as error:
-            logger.warning("saving is pending: %s", error or "the store does not answer in time")
-            return thread
-        return None
-
     async def _history(self, run: RunRequest) -> Sequence[Response]:
         runs = await self._runs.of_thread(run.thread_id)
         return [response for response in runs if response.id != run.run_id]
-
-
-def _thread_not_found(thread_id: str) -> ThreadNotFound:
-    return ThreadNotFound(f"there is no thread {thread_id!r}: see 'cody threads list'")

@@ -3,8 +3,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import httpx
 import pytest
@@ -17,45 +16,19 @@ from cody_core.errors import (
     StoreRefused,
     StoreUnavailable,
 )
-from cody_core.schema.response import Response
 from cody_core.schema.threads import ThreadChanges
 from cody_core.stores import OpenRun, RunWrite
 from cody_core.stores import convex_api as api
 from cody_core.stores.convex import ConvexStore
 from support.convex import FOLDER, ConvexServer
 
-from .contract import a_thread, found, run_of, saved, say, stored
+from .contract import a_thread, run_of, saved, say, stored
+from .deployed import documents, hurried, store
+
+__all__ = ["hurried", "store"]
 
 FUNCTIONS = FOLDER.parent.parent / "core" / "convex" / "functions"
 EXPORTED = re.compile(r"^export const (\w+) = (\w+)\(", re.MULTILINE)
-HEAVY = "word " * 10_000
-CHUNKS = 140
-"""Of 70 items with that: one of JSON and one of words each."""
-
-
-@pytest.fixture(autouse=True)
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "FIRST_PAUSE", 0.001)
-
-
-@pytest.fixture
-async def store(convex: ConvexServer) -> AsyncIterator[ConvexStore]:
-    async with ConvexStore.open(convex.url, convex.key) as opened:
-        yield opened
-
-
-def large(count: int, text: str = HEAVY) -> list[Any]:
-    return [say(f"{text}{at}", str(at)) for at in range(count)]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.02)
-
-
-def documents(convex: ConvexServer) -> dict[str, float]:
-    return {table: count for table, count in convex.stats()["documents"].items() if count}
 
 
 # Who may call
@@ -276,135 +249,6 @@ async def test_every_call_is_made_again_and_counts_once(
     assert [t.title for t in (await store.list_threads()).threads] == ["new"]
 
 
-# Large saves
-
-
-@pytest.mark.parametrize("fault", ["before", "after", -503])
-async def test_a_save_in_parcels_that_is_disturbed_is_stored_once(
-    convex: ConvexServer, store: ConvexStore, fault: str | int
-) -> None:
-    thread = await stored(store)
-    run = run_of(thread, *large(70), status="in_progress")
-    convex.next(*[fault, 0] * 40)
-    assert await store.save_run(RunWrite(run, "1-0"))
-    assert await store.get_run(run.id) == run
-    changed = large(70, HEAVY.replace("word", "sword"))
-    whole = run.model_copy(update={"output_items": tuple(changed), "status": "complete"})
-    convex.next(*[fault, 0] * 40)
-    assert await store.save_run(RunWrite(whole, "2-0"))
-    assert await store.get_run(run.id) == whole
-    assert await store.list_runs(thread.id) == [whole]
-    expected = {"threads": 1, "runs": 1, "items": 71, "chunks": CHUNKS}
-    await until(lambda: documents(convex) == expected)
-    assert await store.get_run(run.id) == whole
-    assert await found(store, "sword") == ["Weather"]
-    assert await found(store, "word") == []
-
-
-async def test_rows_that_are_not_sorted_in_yet_count_as_if_they_were(
-    convex: ConvexServer, store: ConvexStore
-) -> None:
-    thread = await stored(store)
-    items = [say(f"{HEAVY[:4000]}{at}", str(at)) for at in range(1500)]
-    run = run_of(thread, *items, status="in_progress")
-    await saved(store, run)
-    items[3] = say("changed in between", "3")
-    again = run.model_copy(update={"output_items": tuple(items)})
-    assert await store.save_run(RunWrite(again, "2-0", changed=frozenset({3})))
-    assert await store.get_run(run.id) == again
-    assert await found(store, "changed between") == ["Weather"]
-    short = again.model_copy(update={"output_items": tuple(items[:2]), "status": "complete"})
-    assert await store.save_run(RunWrite(short, "3-0", changed=frozenset()))
-    assert await store.get_run(run.id) == short
-    await until(lambda: documents(convex) == {"threads": 1, "runs": 1, "items": 3})
-    assert await store.get_run(run.id) == short
-
-
-async def test_a_run_is_read_as_one_state_while_it_is_written(store: ConvexStore) -> None:
-    thread = await stored(store)
-    states = [
-        run_of(
-            thread,
-            *(say(f"{HEAVY[:20_000]} {version} {at}", str(at)) for at in range(120 + version)),
-            run_id=thread.id,
-            status="in_progress",
-            updated_at=version,
-        )
-        for version in range(6)
-    ]
-    seen: list[Response] = []
-
-    async def read() -> None:
-        while not seen or seen[-1] != states[-1]:
-            seen.extend(await store.list_runs(thread.id))
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(read())
-        for version, state in enumerate(states):
-            await store.save_run(RunWrite(state, f"{version}-0"))
-    places = [states.index(run) for run in seen]
-    assert places == sorted(places)
-
-
-async def test_what_was_sent_ahead_of_a_save_that_never_came_is_swept_away(
-    convex: ConvexServer, store: ConvexStore
-) -> None:
-    thread = await stored(store)
-    run = run_of(thread, *large(70), status="in_progress")
-    await store._api.query("threads:get", threadId=thread.id)
-    convex.faults(only="runs:save", before=1)
-    with pytest.raises(StoreUnavailable):
-        await store.save_run(RunWrite(run, "1-0"))
-    convex.faults()
-    assert await store.get_run(run.id) is None
-    before = documents(convex)
-    assert (before["items"], before["chunks"]) == (71, CHUNKS)
-    assert await store.save_run(RunWrite(run, "1-0"))
-    # In an hour those of rows are swept, in two those of chunks, which had been sent first.
-    for sweep in reversed(convex.stats()["sweeps"]):
-        convex.call("mutation", "parcels:sweep", key=convex.key, **sweep)
-    await until(
-        lambda: documents(convex) == {"threads": 1, "runs": 1, "items": 71, "chunks": CHUNKS}
-    )
-    assert await store.get_run(run.id) == run
-
-
-async def test_a_deleted_thread_is_removed_in_batches_and_nothing_is_left_of_it(
-    convex: ConvexServer, store: ConvexStore
-) -> None:
-    thread = await stored(store, tags=("a", "b"))
-    runs = [run_of(thread, *large(40)) for _ in range(4)]
-    for run in runs:
-        await saved(store, run)
-    assert await store.delete_thread(thread.id)
-    assert await store.list_runs(thread.id) == []
-    assert await found(store, "word") == []
-    assert not await store.save_run(RunWrite(runs[0], "9-0"))
-    assert not await store.save_run(RunWrite(run_of(thread, *large(70)), "9-0"))
-    await until(lambda: documents(convex) == {"threads": 1})
-
-
-async def test_a_thread_that_is_not_finished_being_made_is_seen_by_nobody(
-    convex: ConvexServer, store: ConvexStore
-) -> None:
-    thread = a_thread("copy")
-    run = run_of(thread, say("umbrella"), status="in_progress")
-    await store.list_threads()
-    convex.faults(only="threads:reveal", before=1)
-    with pytest.raises(StoreUnavailable):
-        await store.create_thread(thread, [run])
-    convex.faults()
-    assert await store.get_thread(thread.id) is None
-    assert await store.get_run(run.id) is None
-    assert (await store.list_threads()).threads == ()
-    assert await store.open_runs() == []
-    assert await found(store, "umbrella") == await found(store, "copy") == []
-    assert await store.create_thread(thread, [run]), "made again, it is taken over"
-    assert await store.list_runs(thread.id) == [run]
-    listed = (await store.list_threads()).threads
-    assert [(t.title, t.state) for t in listed] == [("copy", "running")]
-
-
 # What one writes others read
 
 
@@ -439,42 +283,6 @@ async def test_what_cannot_be_read_is_corrupt(convex: ConvexServer, store: Conve
     for reading in (store.get_run(run.id), store.list_runs(run.thread_id)):
         with pytest.raises(StoreCorrupt, match=run.id):
             await reading
-
-
-async def test_a_process_is_seen_for_as_long_as_it_gives_signs(
-    convex: ConvexServer, store: ConvexStore
-) -> None:
-    run = run_of(await stored(store), status="in_progress")
-    async with store.presence("me"):
-        await store.save_run(RunWrite(run, "1-0", owner="me"))
-        assert await store.open_runs() == [OpenRun(run.id, "1-0", "me", seen=True)]
-        convex.advance(89_000)
-        assert [run.seen for run in await store.open_runs()] == [True]
-        convex.advance(91_000)
-        assert [run.seen for run in await store.open_runs()] == [False]
-
-
-async def test_signs_go_on_while_a_run_is_open_and_end_with_it(
-    convex: ConvexServer, store: ConvexStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("cody_core.stores.convex_presence.BEAT_SECONDS", 0.02)
-
-    def beats() -> int:
-        return int(convex.stats()["calls"].get("owners:beat", 0))
-
-    run = run_of(await stored(store), status="in_progress")
-    async with store.presence("me"):
-        await store.save_run(RunWrite(run, "1-0", owner="a dead process, from the outbox"))
-        await asyncio.sleep(0.1)
-        assert beats() == 0
-        await store.save_run(RunWrite(run, "2-0", owner="me"))
-        await until(lambda: beats() > 3)
-        ended = run.model_copy(update={"status": "complete"})
-        await store.save_run(RunWrite(ended, "3-0", owner="me"))
-        await asyncio.sleep(0.05)
-        last = beats()
-        await asyncio.sleep(0.1)
-        assert beats() == last
 
 
 async def test_many_open_runs_are_all_told_of(store: ConvexStore) -> None:

@@ -1,0 +1,98 @@
+"""Submitting: a request becomes a run that is announced, once, and its thread is stored."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from cody_core.errors import AppendedBefore, StoreUnavailable
+from cody_core.ids import new_id
+from cody_core.resources import Resources
+from cody_core.run_worker import RunWorker
+from cody_core.runs import Runs, thread_not_found
+from cody_core.schema.requests import RunRequest, SubmitRequest, Submitted
+from cody_core.schema.response import Response
+from cody_core.schema.threads import Thread
+from cody_core.submission import decide, new_thread, start_event
+from cody_core.workers.persist import Persister
+
+logger = logging.getLogger(__name__)
+
+CREATE_SECONDS = 2.0
+"""How long a run waits for its new thread to be stored before it begins all the same."""
+
+
+class Submissions:
+    """Takes requests. One with the id of a run that was submitted before is not run again."""
+
+    def __init__(
+        self, resources: Resources, persister: Persister, runs: Runs, worker: RunWorker
+    ) -> None:
+        self._resources = resources
+        self._persister = persister
+        self._runs = runs
+        self._worker = worker
+        self._pending: dict[str, RunRequest] = {}
+
+    async def submit(self, request: SubmitRequest) -> Submitted:
+        """Announce a run and return where it is.
+
+        Raises:
+            ThreadNotFound: the request names a thread that does not exist.
+            InvalidRequest: it cannot be decided who answers; see ``decide``.
+            EventLogUnavailable: the log cannot take the run.
+        """
+        run_id = request.run_id or new_id()
+        if request.run_id and (known := await self._submitted(run_id)) is not None:
+            return known
+        resources, thread = self._resources, await self._thread_of(request)
+        run = decide(resources.settings, request, run_id, thread, tools=resources.tools.names)
+        self._pending[run_id] = run
+        try:
+            await self._announce(run, request.prompt, is_new=thread is None)
+        except AppendedBefore:  # by another process, at the same moment
+            if (known := await self._submitted(run_id)) is not None:
+                return known
+            raise
+        finally:
+            del self._pending[run_id]
+        return Submitted(run_id=run_id, thread_id=run.thread_id, turn_id=run.turn_id)
+
+    async def _submitted(self, run_id: str) -> Submitted | None:
+        """Return where a run is that was submitted before."""
+        known: Response | RunRequest | None
+        known = self._pending.get(run_id) or self._worker.live.get(run_id)
+        if known is None:
+            # While the store is away the log has to be enough: it keeps runs that are not stored.
+            with suppress(StoreUnavailable):
+                known = await self._runs.find(run_id)
+        if known is None:
+            return None
+        return Submitted(run_id=run_id, thread_id=known.thread_id, turn_id=known.turn_id)
+
+    async def _thread_of(self, request: SubmitRequest) -> Thread | None:
+        if request.thread_id is None:
+            return None
+        if (thread := await self._runs.thread(request.thread_id)) is None:
+            raise thread_not_found(request.thread_id)
+        return thread
+
+    async def _announce(self, run: RunRequest, prompt: str, *, is_new: bool) -> None:
+        unstored = self._persister.new_thread(run.thread_id)
+        if is_new:
+            unstored = await self._create(run, prompt)
+        if unstored is not None:
+            run = run.model_copy(update={"new_thread": unstored})
+        await self._resources.queue.put(run, start_event(run, queued=self._worker.is_full))
+
+    async def _create(self, run: RunRequest, prompt: str) -> Thread | None:
+        """Store a new thread. If the store is away, return it: it is stored along with the run."""
+        thread = new_thread(run, prompt)
+        try:
+            async with asyncio.timeout(CREATE_SECONDS):
+                await self._resources.store.create_thread(thread)
+        except (StoreUnavailable, TimeoutError) as error:
+            logger.warning("saving is pending: %s", error or "the store does not answer in time")
+            return thread
+        return None
