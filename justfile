@@ -1,44 +1,59 @@
 set positional-arguments
 
-# Everything CI checks
+[private]
 default: check
 
-# Format, lint, types, import contracts, tests
+# Everything CI checks, one after the other; without a recipe, this is what runs
+[group('check')]
 check: lint types contracts functions test
 
-# Formatting and lint rules
+# Formatting and lint rules, by ruff
+[group('check')]
 lint:
     uv run ruff format --check .
     uv run ruff check .
 
-# mypy, strict, over source and tests
+# Types, by mypy: strict, over source and tests
+[group('check')]
 types:
     uv run mypy
     uv run mypy tests
 
-# Which layer may import which
+# Which layer may import which, by import-linter
+[group('check')]
 contracts:
     uv run lint-imports
 
-# The functions that run inside Convex, and the server that tests have for them; needs Node.js
+# Types and tests of the functions that run inside Convex; needs Node.js, and "just install" once
+[group('check')]
 functions:
     npm run --silent --prefix core/convex types
     npm run --silent --prefix tests/convex types
     npm run --silent --prefix core/convex test
 
-# The test suite; arguments go to pytest
+# The tests; arguments go to pytest: just test -k sandbox --durations=20
+[group('check')]
 test *args:
     uv run pytest "$@"
 
-# Format and mend what can be mended
+# What tests on Convex need, from npm
+[group('work')]
+install:
+    npm ci --silent --prefix core/convex
+    npm ci --silent --prefix tests/convex
+
+# Format, and mend what ruff can mend
+[group('work')]
 fix:
     uv run ruff check --fix .
     uv run ruff format .
 
-# Speed and memory, as ratios against a baseline in the same run
+# Speed and memory beside a baseline of the same run, in four minutes: just bench --only latency
+[group('work')]
 bench *args:
     uv run python tests/benchmarks "$@"
 
 # Take the pictures in screenshots/ anew, from the demo
+[group('work')]
 screenshots:
     uv run python tests/screenshots.py

@@ -1,4 +1,4 @@
-"""The pages about the design, and what the import contracts check, are the same."""
+"""The pages about the design and about what is measured, and what they are about, agree."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import tomllib
 
 import pytest
+from benchmarks.run import SUBJECTS
 from support.readme import ROOT
 
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
@@ -42,3 +43,9 @@ def test_a_page_names_files_and_folders_that_are_there(page: str) -> None:
         if not any(f"/{path}".endswith(f"/{name.rstrip('/')}") for path in there)
     ]
     assert lost == []
+
+
+def test_every_benchmark_is_in_the_table() -> None:
+    table = (ROOT / "tests/benchmarks/README.md").read_text()
+    rows = re.findall(r"^\| (\w+) \|", table, re.MULTILINE)
+    assert list(dict.fromkeys(rows[1:])) == list(SUBJECTS)
