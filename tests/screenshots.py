@@ -303,7 +303,12 @@ async def take(picture: Picture) -> str:
             await until(pilot, lambda: app.focused is prompt_of(pilot))
             await picture.act(pilot)
             await pilot.pause()
-            return app.export_screenshot(simplify=True)
+            return _spaced(app.export_screenshot(simplify=True))
+
+
+def _spaced(svg: str) -> str:
+    """Keep spaces by the standard's own attribute: not all viewers draw leading no-break ones."""
+    return svg.replace("&#160;", " ").replace("<text ", '<text xml:space="preserve" ')
 
 
 def main(pictures: Sequence[Picture] = PICTURES) -> None:

@@ -51,7 +51,7 @@ class Runs:
         """Return a run as far as it has come, or ``None`` if neither log nor store knows it."""
         if (mirror := await self.mirror(run_id)) is not None:
             return mirror.reducer.response
-        return await self._store.get_run(run_id)
+        return await self._stored(run_id)
 
     async def get(self, run_id: str) -> Response:
         """Return a run as far as it has come.
