@@ -32,6 +32,25 @@ def own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the compiled engine of the sandbox is kept: compiling it takes seconds."""
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent  # which all workers share
+    (place / "engine").mkdir(exist_ok=True)
+    return place / "engine"
+
+
+@pytest.fixture
+def home(tmp_path: Path, engine: Path) -> Path:
+    """A data directory as it is where the sandbox has been used before."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    (home / "sandbox").symlink_to(engine)
+    return home
+
+
+@pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
     """A Redis server for the whole session; each test uses runs of its own."""
     with _redis() as server:

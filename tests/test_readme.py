@@ -285,6 +285,7 @@ async def providers() -> AsyncIterator[WireServer]:
         yield server
 
 
+@pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.heading)
 async def test_what_a_section_says_can_be_done(
     section: Section, tmp_path: Path, request: pytest.FixtureRequest

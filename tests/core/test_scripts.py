@@ -68,12 +68,6 @@ class Press(BaseTool):
         return ToolResult("pressed")
 
 
-@pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the compiled engine is kept: compiling it takes a second or two."""
-    return tmp_path_factory.mktemp("engine")
-
-
 class Opener:
     def __init__(self, home: Path, redis_url: str | None) -> None:
         self._home = home
@@ -88,14 +82,6 @@ class Opener:
             provider, tools=tools, home=self._home, redis_url=self._redis_url, **flags
         ) as client:
             yield client
-
-
-@pytest.fixture
-def home(tmp_path: Path, engine: Path) -> Path:
-    home = tmp_path / "own"
-    home.mkdir()
-    (home / "sandbox").symlink_to(engine)
-    return home
 
 
 @pytest.fixture

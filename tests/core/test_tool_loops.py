@@ -140,20 +140,6 @@ SEALS: dict[str, Callable[[str], str]] = {
 }
 
 
-@pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the compiled engine is kept: compiling it takes a second or two."""
-    return tmp_path_factory.mktemp("engine")
-
-
-@pytest.fixture
-def home(tmp_path: Path, engine: Path) -> Path:
-    home = tmp_path / "own"
-    home.mkdir()
-    (home / "sandbox").symlink_to(engine)
-    return home
-
-
 @pytest.fixture
 def workspace() -> Path:
     """The directory a test runs in, with two files."""

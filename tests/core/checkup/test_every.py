@@ -5,6 +5,8 @@ from cody_core.checkup import Finding, every
 from cody_core.checkup.every import checkup
 from cody_core.settings import traced_settings
 
+pytestmark = pytest.mark.usefixtures("home")
+
 
 async def checked(**flags: object) -> list[Finding]:
     found: list[Finding] = []

@@ -16,9 +16,9 @@ from cody_core.tools.sandbox.limits import Limits
 from support.sandbox import children, open_bench
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("engine")
+@pytest.fixture
+def cache(engine: Path) -> Path:
+    return engine
 
 
 async def test_a_script_calls_tools_and_returns_a_value(cache: Path) -> None:

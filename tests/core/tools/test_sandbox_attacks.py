@@ -13,9 +13,9 @@ from support.sandbox import children, open_bench
 LIMITS = Limits(seconds=0.2)
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("engine")
+@pytest.fixture
+def cache(engine: Path) -> Path:
+    return engine
 
 
 async def test_no_way_leads_to_code_from_text_or_to_the_world_outside(cache: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import pexpect
 import pytest
@@ -14,10 +13,7 @@ from tui.test_cli import cody, here, importing_none_of, terminal
 KEY = "sk-very-secret-key"
 
 
-@pytest.fixture(autouse=True)
-def directory(tmp_path: Path) -> None:
-    """A data directory, in which the sandbox keeps what it has compiled."""
-    (tmp_path / "home").mkdir(mode=0o700)
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def test_a_bare_machine_is_in_order_and_no_escape_goes_into_a_pipe() -> None:
