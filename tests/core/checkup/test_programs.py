@@ -20,8 +20,8 @@ async def test_the_sandbox_runs_a_script_and_stops_two() -> None:
     assert not load_settings().home.exists()
 
 
-async def test_a_limit_that_does_not_hold_is_a_problem(tmp_path: Path) -> None:
-    (tmp_path / "home").mkdir()
+@pytest.mark.usefixtures("home")
+async def test_a_limit_that_does_not_hold_is_a_problem() -> None:
     (found,) = await sandbox(load_settings(), Limits(seconds=0.1, memory_bytes=200 * MEGABYTE))
     assert (found.state, "memory limit" in found.text) == ("problem", True)
     assert "tool_mode" in str(found.remedy)
