@@ -13,14 +13,13 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Sequence, Set
-from contextlib import aclosing
 from dataclasses import replace
 
 from cody_core.errors import EventLogError, StoreError, StoreUnavailable
 from cody_core.eventlog import EventLog
+from cody_core.mirror import Mirror, following
 from cody_core.reducer import ResponseReducer
 from cody_core.schema.events import (
-    START,
     Entry,
     ItemCancelled,
     ItemDone,
@@ -112,12 +111,26 @@ class Persister:
         )
         return page.model_copy(update={"threads": tuple(threads)})
 
-    async def run(self, run_id: str, new_thread: Thread | None = None) -> None:
+    async def run(
+        self, run_id: str, new_thread: Thread | None = None, mirror: Mirror | None = None
+    ) -> None:
         """Save a run until its end is stored. Cancelled, it leaves the newest state to the outbox.
 
-        ``new_thread`` is the run's thread, if that is still to be stored.
+        Args:
+            run_id: The run.
+            new_thread: Its thread, if that is still to be stored.
+            mirror: The run, followed by somebody else; without it, the log is read here.
         """
+        if mirror is None:
+            async with following(self._log, run_id) as own:
+                await self._run(own, new_thread)
+        else:
+            await self._run(mirror, new_thread)
+
+    async def _run(self, mirror: Mirror, new_thread: Thread | None) -> None:
+        run_id = mirror.run_id
         saver = _Saver(
+            mirror.reducer,
             self._store,
             self._outbox,
             self._owner,
@@ -129,8 +142,9 @@ class Persister:
         self._runs[run_id] = saver
         try:
             async with task_group() as tasks:
-                saving = tasks.create_task(saver.save_until_done())
-                await self._read(run_id, saver)
+                with mirror.told(saver.take):
+                    saving = tasks.create_task(saver.save_until_done())
+                    await mirror.over.wait()
                 saver.finish()
                 await saving
             if saver.reducer.is_terminal and saver.unsaved_write() is None:
@@ -151,20 +165,13 @@ class Persister:
         except OSError as error:
             logger.error("run %s is not stored, and cannot be kept: %s", write.response.id, error)
 
-    async def _read(self, run_id: str, saver: _Saver) -> None:
-        try:
-            async with aclosing(self._log.read(run_id, after=START)) as batches:
-                async for batch in batches:
-                    saver.take(batch)
-        except EventLogError as error:
-            logger.error("run %s cannot be read to its end: %s", run_id, error)
-
 
 class _Saver:
     """The newest state of one run, and its way to the store."""
 
     def __init__(
         self,
+        reducer: ResponseReducer,
         store: Store,
         outbox: Outbox,
         owner: str,
@@ -173,7 +180,7 @@ class _Saver:
         tell: Callable[[], None],
         hurry: asyncio.Event,
     ) -> None:
-        self.reducer = ResponseReducer()
+        self.reducer = reducer
         self.new_thread = new_thread
         self.failures = 0
         self._store = store
@@ -190,7 +197,6 @@ class _Saver:
         self._kept: str | None = None
 
     def take(self, batch: Sequence[Entry]) -> None:
-        self.reducer.feed(batch)
         self._dirty.set()
         if any(isinstance(entry.payload, _BOUNDARIES) for entry in batch):
             self._urgent.set()

@@ -191,18 +191,13 @@ async def test_all_listeners_get_the_same() -> None:
         assert all(task.result() == listening[0].result() for task in listening)
 
 
-async def test_batches_are_no_larger_than_asked_for_and_types_found_in_any_order() -> None:
+def test_batches_are_no_larger_than_asked_for_and_types_found_in_any_order() -> None:
     made = [Entry(f"1-{at}", event=event) for at, event in enumerate(events(*[started()] * 5))]
     other = b'{"payload":%b,"type":"response_start",%b' % (
         made[0].event.payload.model_dump_json().encode(),
         made[0].data[1:].replace(b'"type":"response_start",', b"", 1),
     )
     entries = [*made, Entry("1-9", data=other), Entry("2-0", data=b'{"strange": true}')]
-
-    async def batches() -> AsyncIterator[list[Entry]]:
-        yield entries
-
-    frames = [frame async for frame in event_frames(batches(), batch_size=3)]  # type: ignore[arg-type]
-    found = [Decoder().feed(frame) for frame in frames]
+    found = [Decoder().feed(frames) for frames in event_frames(entries, batch_size=3)]
     assert [len(group) for group in found] == [3, 3, 1]
     assert [e.event for group in found for e in group] == ["response_start"] * 6 + ["message"]
