@@ -8,6 +8,8 @@ from typing import TypeAlias
 
 from textual.binding import Binding
 
+from cody_tui.keys import single
+
 Handler: TypeAlias = "Callable[[str], Awaitable[None] | None]"
 """Does it. It is given what was written behind a slash command, which is nothing for a key."""
 
@@ -40,9 +42,13 @@ class Action:
 
     @property
     def binding(self) -> Binding:
-        """The binding of its key."""
+        """The binding of its key.
+
+        One without a key is bound to its own name, which no terminal sends: so a user can give it
+        a key like any other.
+        """
         return Binding(
-            self.key,
+            single(self.key) or self.id,
             f"do({self.id!r})",
             self.short or self.title,
             id=self.id,
@@ -53,5 +59,5 @@ class Action:
 
 
 def bindings(actions: Iterable[Action]) -> list[Binding]:
-    """Return the bindings of those actions that have a key."""
-    return [action.binding for action in actions if action.key]
+    """Return the bindings of actions."""
+    return [action.binding for action in actions]

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import importlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
@@ -19,23 +19,23 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 from cody_core.errors import CodyError
 from cody_core.glance import Glance, environment
 from textual import on, work
+from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
-from textual.command import Provider
 from textual.worker import Worker, WorkerCancelled, WorkerFailed
 
 from cody_tui import collecting
 from cody_tui.beginning import Beginning
-from cody_tui.keys import active, bound, remap, spelled
+from cody_tui.features.listing import ACTIONS
+from cody_tui.keys import Keymap, active, remap, spelled
 from cody_tui.leaving import Left
 from cody_tui.looks import first_theme, theme_for_terminal, theme_problem
-from cody_tui.messages import Choices, ThreadShown
+from cody_tui.messages import Called, Choices, ThreadShown
 from cody_tui.notify import Caller, Calls
 from cody_tui.screens.chat import ChatScreen
+from cody_tui.signs import signs
 from cody_tui.terminal import TerminalApp
 from cody_tui.text import one_line
 from cody_tui.themes import THEMES
-from cody_tui.widgets.approval import Approval
-from cody_tui.widgets.prompt import Prompt
 
 if TYPE_CHECKING:
     from cody_core.client import Client
@@ -53,24 +53,14 @@ NEEDED_LATER: Final = ("cody_tui.follow", "cody_tui.widgets.run", "cody_tui.widg
 OpenClient: TypeAlias = "Callable[[], AbstractAsyncContextManager[Client]]"
 
 
-def _commands() -> type[Provider]:
-    from cody_tui.dialogs.commands import Commands
-
-    return Commands
-
-
 class CodyApp(TerminalApp):
     """Cody in a terminal."""
 
     TITLE = NAME
-    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_commands}
+    ENABLE_COMMAND_PALETTE = False
     CSS_PATH: ClassVar[list[str | PurePath]] = ["app.tcss", "calm.tcss", "screens/chat.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", id="app.quit", tooltip="Quit Cody", priority=True),
-        Binding(
-            "ctrl+p", "command_palette", "Commands", id="app.palette",
-            tooltip="Find a command", show=False, priority=True,
-        ),
         Binding(
             "ctrl+c", "copy_or_warn", "Copy", id="app.copy", tooltip="Copy what is selected",
             show=False, system=True,
@@ -152,6 +142,7 @@ class CodyApp(TerminalApp):
 
     def on_mount(self) -> None:
         """Begin with the settings that were given; others are read once the first frame is out."""
+        self._show_cursor()
         if self._read is None:
             self._begin()
 
@@ -180,17 +171,21 @@ class CodyApp(TerminalApp):
 
     def _heed_settings(self, notice: str | None) -> str | None:
         """Take over what the settings say of keys; return the notice with what is wrong there."""
-        self.keymap = remap(
-            bound(self.BINDINGS, ChatScreen.BINDINGS, Prompt.BINDINGS, Approval.BINDINGS),
-            self.settings.bindings if self.settings is not None else {},
-        )
+        self.keymap = self._keymap_wanted(self.settings.bindings if self.settings else {})
         problem = theme_problem(self) if self.settings is not None else ""
         said = [notice or "", problem, *self.keymap.problems]
         return "\n".join(part for part in said if part) or None
 
+    def _keymap_wanted(self, wanted: Mapping[str, str]) -> Keymap:
+        if not wanted:
+            return Keymap({})
+        from cody_tui.features.keyboard import places
+
+        return remap(places(self.BINDINGS, ACTIONS), wanted)
+
     def _begin(self) -> None:
         """Connect, or let it be settled first whom to ask."""
-        self.set_keymap(dict(self.keymap.keys))
+        self.set_keymap(self.keymap.for_textual)
         self._begin_calling()
         if self._first_run is None:
             self.call_after_refresh(self._start)
@@ -201,7 +196,9 @@ class CodyApp(TerminalApp):
 
     def _begin_calling(self) -> None:
         calls = Calls(self.ui.notify, environment())
-        self._caller = caller = Caller(calls, self.write_to_terminal, long_run=self.ui.long_run)
+        self._caller = caller = Caller(
+            calls, self.write_to_terminal, long_run=self.ui.long_run, marks=signs(self)
+        )
         caller.begin()
         if self._has_focus is not None:
             caller.focus_changed(self._has_focus)
@@ -217,6 +214,11 @@ class CodyApp(TerminalApp):
         """Call the user, as each question does: only one who looks elsewhere, and as is set."""
         if self._caller is not None:
             self._caller.ring()
+
+    @on(Called)
+    def _tell(self, event: Called) -> None:
+        if self._caller is not None:
+            self._caller.tell(event.text, event.seconds)
 
     def on_app_focus(self) -> None:
         """The user looks."""
@@ -236,8 +238,14 @@ class CodyApp(TerminalApp):
 
     def returned(self) -> None:
         """Set the title again."""
+        self._show_cursor()
         if self._caller is not None:
             self._caller.begin()
+
+    def _show_cursor(self) -> None:
+        """Let the terminal's own cursor be seen by what follows it: screen readers."""
+        if self.look.screen_reader:
+            self.write_to_terminal("\x1b[?25h")
 
     def _set_up(self, is_set_up: bool | None) -> None:
         """Begin after the first run, which has settled whom to ask, or that the demo answers."""
@@ -273,11 +281,11 @@ class CodyApp(TerminalApp):
 
     async def action_quit(self) -> None:
         """Leave the client in order, then the terminal; ask first if that stops an answer."""
-        if self._chat.is_live and time.monotonic() - self._warned > PATIENCE:
+        live = self._chat.is_live + len(self._chat.elsewhere.runs)
+        if live and time.monotonic() - self._warned > PATIENCE:
             self._warned = time.monotonic()
             self.notify(
-                f"The answer is not complete. {self._quit_key} again stops it and quits; "
-                "what came is kept.",
+                f"{_incomplete(live)}. {self._quit_key} again stops and quits; what came is kept.",
                 severity="warning", timeout=PATIENCE, markup=False,
             )  # fmt: skip
             return
@@ -302,7 +310,10 @@ class CodyApp(TerminalApp):
             await self._connection.wait()
 
     def action_copy_or_warn(self) -> None:
-        """Say why nothing was copied: no key that other programs stop with ends work here."""
+        """Copy, or say why nothing was: no key that other programs stop with ends work here."""
+        with contextlib.suppress(SkipAction):
+            self.screen.action_copy_text()
+            return
         self.notify(f"Nothing is selected. {self._quit_key} quits.", timeout=3, markup=False)
 
     @property
@@ -322,6 +333,10 @@ def look_of(settings: Settings | None) -> Glance:
         return Glance(None)
     ui = settings.ui
     return Glance(settings.home, ui.theme, ui.reduced_motion, ui.screen_reader)
+
+
+def _incomplete(answers: int) -> str:
+    return "The answer is not complete" if answers == 1 else f"{answers} answers are not complete"
 
 
 def _without_colour() -> bool | None:

@@ -91,8 +91,8 @@ class Terminal:
 
 def _described(question: ApprovalRequested) -> str:
     """Return the question and as much of its preview as fits a screen; the rest is counted."""
-    summary = one_line(question.summary, 200)
-    head = unmistakable(f"? {one_line(question.tool, 64)} wants to {question.kind}: {summary}")
+    summary = one_line(unmistakable(question.summary), 200)
+    head = f"? {one_line(unmistakable(question.tool), 64)} wants to {question.kind}: {summary}"
     whole = question.preview if question.preview is not None else question.summary
     if whole == summary:
         return head

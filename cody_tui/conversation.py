@@ -20,13 +20,17 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from cody_core.errors import ApprovalResolvedBefore, CodyError, InvalidRequest
 
+from cody_tui.elsewhere import Unseen
 from cody_tui.messages import Choices, Snapshot
+from cody_tui.widgets.mentions import without_attachments
 
 if TYPE_CHECKING:
     from cody_core.client import Client
     from cody_core.schema.events import ApprovalRequested, Decision
     from cody_core.schema.response import Response
     from cody_core.schema.threads import ThreadDetail
+
+    from cody_tui.widgets.status import State
 
 NEWS_SECONDS: Final = 1.0
 """How often somebody else's part in the thread is looked for; a store is written as often."""
@@ -40,8 +44,8 @@ class Listener(Protocol):
     def thread_loaded(self, detail: ThreadDetail) -> None:
         """The thread that is continued has been read."""
 
-    def thread_renamed(self, title: str) -> None:
-        """The thread has another title than it was loaded with."""
+    def thread_titled(self, title: str) -> None:
+        """The thread has a title now, or another one."""
 
     def mentions_of(self, prompt: str) -> Sequence[str]:
         """Return the paths of files that are to go along with a prompt."""
@@ -65,7 +69,9 @@ class Conversation:
         self.sending: str | None = None
         """The prompt that is on its way and not yet part of a run that is shown."""
         self.is_stopping = False
-        self.began = 0.0
+        self.title: str | None = None
+        """What the thread is called, once there is one."""
+        self._began = 0.0
         """When the live run began, on the monotonic clock."""
         self._listener = listener
         self._choices = choices
@@ -73,7 +79,8 @@ class Conversation:
         self._queue: deque[str] = deque()
         self._wake = asyncio.Event()
         self._run_id: str | None = None
-        self._is_live = False
+        self._latest: Response | None = None
+        self._is_live = self._is_left = False
         self._asked: tuple[ApprovalRequested, ...] = ()
         self._answered: set[str] = set()
         self._turn_id: str | None = None
@@ -85,6 +92,26 @@ class Conversation:
     def is_live(self) -> bool:
         """Whether an answer is on its way."""
         return self._is_live
+
+    @property
+    def seconds(self) -> int:
+        """For how long an answer has been on its way."""
+        return int(time.monotonic() - self._began) if self._is_live else 0
+
+    @property
+    def state(self) -> State:
+        """How it goes."""
+        if not self._is_live:
+            return "sending" if self._queue else "ready"
+        if self.is_stopping:
+            return "stopping"
+        if self.questions:
+            return "asking"
+        if self._run_id is None:
+            return "sending"
+        items = self._latest.output_items if self._latest and not self._latest.is_terminal else ()
+        answering = any(item.type == "message" and item.content for item in items)
+        return "answering" if answering else "thinking"
 
     @property
     def waiting(self) -> tuple[str, ...]:
@@ -113,6 +140,20 @@ class Conversation:
         prompts = list(self._queue)
         self._queue.clear()
         return prompts
+
+    def leave(self) -> tuple[list[str], Unseen | None]:
+        """Tell nobody anything any more: another thread is on the screen.
+
+        Returns:
+            The prompts that wait, and before them one that has not arrived anywhere; and the live
+            run, for whoever wants to know how it goes on.
+        """
+        self._is_left = True
+        sending = [self.sending] if self.sending is not None and self._run_id is None else []
+        unsent = [*sending, *self.take_waiting()]
+        if self._run_id is None or self.thread_id is None:
+            return unsent, None
+        return unsent, Unseen(self._run_id, self.thread_id, self.title or "", self._began)
 
     def take_last(self) -> str | None:
         """Return the prompt that was sent last of those that wait; it waits no more."""
@@ -157,7 +198,7 @@ class Conversation:
         except CodyError as error:
             if not isinstance(error, ApprovalResolvedBefore):
                 self._answered.discard(approval_id)
-            self._listener.conversation_failed(error, ())
+            self._fail(error)
 
     async def _load(self, client: Client) -> None:
         if self.thread_id is None:
@@ -166,11 +207,13 @@ class Conversation:
             detail = await client.thread(self.thread_id)
         except CodyError as error:
             self.thread_id = None
-            self._listener.conversation_failed(error, ())
+            self._fail(error)
             return
         self._seen_at = detail.thread.updated_at
         self._seen = {run.id: run.updated_at for run in detail.runs}
+        self._latest = next(reversed(detail.runs), None)
         self._listener.thread_loaded(detail)
+        self._take_title(detail.thread.title)
         for run in detail.runs:
             if not run.is_terminal:
                 await self._watch(client, run.id)
@@ -200,7 +243,7 @@ class Conversation:
         except CodyError:
             return
         self._seen_at = max(mine.updated_at, detail.thread.updated_at)
-        self._listener.thread_renamed(detail.thread.title)
+        self._take_title(detail.thread.title)
         for run in detail.runs:
             if not run.is_terminal and run.id not in self._left:
                 await self._watch(client, run.id)
@@ -218,7 +261,7 @@ class Conversation:
             whole = await self._whole(client, prompt)
         except CodyError as error:
             self._end()
-            self._listener.conversation_failed(error, [prompt, *self.take_waiting()])
+            self._fail(error, [prompt, *self.take_waiting()])
             return
         request = SubmitRequest(
             prompt=whole,
@@ -233,7 +276,7 @@ class Conversation:
             submitted = await client.submit(request)
         except CodyError as error:
             self._end()
-            self._listener.conversation_failed(error, [prompt, *self.take_waiting()])
+            self._fail(error, [prompt, *self.take_waiting()])
             return
         self.thread_id = submitted.thread_id
         await self._watch(client, submitted.run_id)
@@ -250,7 +293,7 @@ class Conversation:
 
         whole, problems = await attach(client, prompt, self._listener.mentions_of(prompt))
         for problem in problems:
-            self._listener.conversation_failed(problem, ())
+            self._fail(problem)
         if len(whole) > MAX_PROMPT_CHARACTERS:
             msg = f"the prompt has {len(whole):,} characters; {MAX_PROMPT_CHARACTERS:,} can be sent"
             raise InvalidRequest(msg)
@@ -268,7 +311,7 @@ class Conversation:
             if response is not None and not response.is_terminal:
                 await self._watch_stored(client, response)
         except CodyError as error:
-            self._listener.conversation_failed(error, ())
+            self._fail(error)
         finally:
             self._end()
 
@@ -287,19 +330,34 @@ class Conversation:
         except CodyError as error:
             self.is_stopping = False
             self._left.add(run_id)
-            self._listener.conversation_failed(error, ())
+            self._fail(error)
 
     def _show(self, snapshot: Snapshot) -> None:
+        if self._is_left:  # the last snapshot comes when following has been given up
+            return
         self.sending = None
         self._asked = snapshot.approvals
         run = snapshot.response
         self._seen[run.id] = run.updated_at
         self._seen_at = max(self._seen_at, run.updated_at)
+        self._latest = run
         self._listener.snapshot_came(snapshot)
+        if self.title is None:
+            from cody_core.schema.threads import title_of
+
+            self._take_title(title_of(next(iter(prompts_of(run)), "")))
+
+    def _fail(self, error: CodyError, unsent: Sequence[str] = ()) -> None:
+        if not self._is_left:
+            self._listener.conversation_failed(error, unsent)
+
+    def _take_title(self, title: str) -> None:
+        self.title = title
+        self._listener.thread_titled(title)
 
     def _begin(self) -> None:
         if not self._is_live:
-            self._is_live, self.is_stopping, self.began = True, False, time.monotonic()
+            self._is_live, self.is_stopping, self._began = True, False, time.monotonic()
             self._listener.conversation_changed()
 
     def _end(self) -> None:
@@ -307,3 +365,8 @@ class Conversation:
         self._asked = ()
         self._answered.clear()
         self._listener.conversation_changed()
+
+
+def prompts_of(run: Response) -> list[str]:
+    """Return the prompts of a run as they were written."""
+    return [without_attachments(item.content) for item in run.input_items if item.type == "message"]

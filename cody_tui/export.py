@@ -137,7 +137,7 @@ def _blocks(run: Response) -> Iterator[_Block]:
 def _block(item: Item, run: Response) -> Iterator[_Block]:
     match item:
         case Message(content=text):
-            yield "answer", run.model_id, text
+            yield "answer", one_line(run.model_id, 100), text
         case Reasoning(content=text):
             yield "reasoning", "Reasoning", text
         case FunctionCall(name=name, arguments=arguments):

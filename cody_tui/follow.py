@@ -1,8 +1,8 @@
 """Following a run: events in, at most one snapshot per frame out.
 
 Every batch the client has is reduced at once; a snapshot is shown when the last one is a frame
-old. Showing that takes long makes the frames longer, so that a slow terminal gets fewer, newer
-snapshots, never a queue of old ones, and keys are still answered in between.
+old. Showing that takes long makes the frames longer, so that a slow machine shows fewer, newer
+snapshots, never a queue of old ones, and most of its time is still for keys.
 """
 
 from __future__ import annotations
@@ -21,8 +21,13 @@ from cody_tui.messages import Snapshot, Span
 
 FRAME: Final = 1 / 30
 """Seconds between two snapshots, where showing one is quick."""
-IDLE_SHARE: Final = 2.0
-"""How much longer than it took to show a snapshot nothing is shown afterwards."""
+LONGEST_FRAME: Final = 1 / 10
+"""Seconds after which the next is shown also where it is not."""
+IDLE: Final = 16.0
+"""How much longer than showing one took nothing is shown afterwards, up to that; what the terminal
+is sent of it takes as long again."""
+LEAST_IDLE: Final = 2.0
+"""The same, where even ten snapshots a second are too many."""
 
 
 class _Reader:
@@ -81,8 +86,13 @@ class _Painter:
             return
         began = time.perf_counter()
         self._show(snapshot)
-        took = time.perf_counter() - began
-        self._due = asyncio.get_running_loop().time() + max(self._frame, IDLE_SHARE * took)
+        pause = _pause(time.perf_counter() - began)
+        self._due = asyncio.get_running_loop().time() + max(self._frame, pause)
+
+
+def _pause(took: float) -> float:
+    """Return how long nothing is shown after a snapshot that took so long to show."""
+    return max(min(IDLE * took, LONGEST_FRAME), LEAST_IDLE * took)
 
 
 async def follow(

@@ -57,7 +57,7 @@ def run_app(app: CodyApp, log: Path) -> int:
         _report(error, log, app.left.thread_id)
         return 1
     if app.refused:
-        sys.stderr.write(f"cody: {app.refused}\n")
+        sys.stderr.write(f"cody: {printable(app.refused)}\n")
         return 1
     write_left(app.left, app.ui.on_quit)
     return app.return_code or 0

@@ -48,6 +48,20 @@ class Snapshot:
         return self.spans.get(item_id) if self.spans else None
 
 
+class Called(Message):
+    """Something has happened that is not on the screen.
+
+    Attributes:
+        text: What.
+        seconds: How long it took; ``None`` for what cannot wait.
+    """
+
+    def __init__(self, text: str, seconds: float | None = None) -> None:
+        self.text = text
+        self.seconds = seconds
+        super().__init__()
+
+
 class ThreadShown(Message):
     """Another thread is on the screen, or it has got its title; ``None`` is a thread to come."""
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final, Literal, TypeAlias
 
+from cody_tui.signs import PLAIN, Signs
 from cody_tui.text import one_line
 
 Way: TypeAlias = Literal["auto", "bell", "desktop", "off"]
@@ -88,6 +89,7 @@ class Caller:
         write: Callable[[str], None],
         *,
         long_run: float,
+        marks: Signs = PLAIN,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare.
@@ -96,11 +98,14 @@ class Caller:
             calls: How to say it.
             write: Writes to the terminal.
             long_run: Seconds after which the end of an answer is worth a call.
+            marks: What stands before the title for something that has happened.
             clock: Tells the seconds.
         """
         self._calls = calls
         self._write = write
         self._long_run = long_run
+        self._question = marks.waiting.strip()
+        self._marks = {"complete": marks.done.strip(), "error": marks.failed.strip()}
         self._clock = clock
         self._title = ""
         self._mark = ""
@@ -125,12 +130,17 @@ class Caller:
     def focus_changed(self, has_focus: bool) -> None:
         """The terminal tells whether the user looks; what has been seen needs no mark."""
         self._has_focus = has_focus
-        if has_focus and self._mark != QUESTION:
+        if has_focus and self._mark != self._question:
             self._set_mark("")
 
     def ring(self) -> None:
         """Something waits for the user."""
-        self._call("It waits for you")
+        self._call(f"It waits for you: {self._title}")
+
+    def tell(self, text: str, seconds: float | None) -> None:
+        """Say something that is not about what is on the screen, if it took long or cannot wait."""
+        if seconds is None or seconds >= self._long_run:
+            self._call(text)
 
     def state_changed(self, state: str, outcome: str | None) -> None:
         """See whether something happened that the user waits for.
@@ -141,7 +151,7 @@ class Caller:
         """
         if state == "asking":
             self._began = self._began if self._began is not None else self._clock()
-            self._set_mark(QUESTION)
+            self._set_mark(self._question)
         elif state in _LIVE:
             self._began = self._began if self._began is not None else self._clock()
             self._set_mark("")
@@ -152,14 +162,14 @@ class Caller:
             self._ended(outcome if is_news else None)
 
     def _ended(self, outcome: str | None) -> None:
-        ending = _ENDINGS.get(outcome or "")
-        self._set_mark(ending[0] if ending and not self._has_focus else "")
+        ending = ENDINGS.get(outcome or "")
+        self._set_mark(self._marks[outcome or ""] if ending and not self._has_focus else "")
         if ending is not None:
-            self._call(ending[1])
+            self._call(f"The answer {ending}: {self._title}")
 
     def _call(self, what: str) -> None:
         if not self._has_focus:
-            self._write(self._calls.call(f"{what} · {self._title}"))
+            self._write(self._calls.call(what))
 
     def _set_mark(self, mark: str) -> None:
         if mark != self._mark:
@@ -170,10 +180,6 @@ class Caller:
         self._write(self._calls.title(f"{self._mark} {self._title}"))
 
 
-QUESTION: Final = "?"
-_LIVE: Final = frozenset({"thinking", "answering", "stopping"})
-_ENDINGS: Final = {
-    "complete": ("✓", "The answer is complete"),
-    "error": ("✗", "The answer failed"),
-}
-"""How runs end that nobody stopped: the mark and the words. One that was stopped is no news."""
+_LIVE: Final = frozenset({"sending", "thinking", "answering", "stopping"})
+ENDINGS: Final[Mapping[str, str]] = {"complete": "is complete", "error": "failed"}
+"""How answers end that nobody stopped. One that was stopped is no news."""

@@ -22,8 +22,11 @@ from textual import events
 from textual.app import App
 from textual.worker import WorkerFailed
 
+from cody_tui.text import printable
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from textual.driver import Driver
 
     from cody_tui.quiet import Quiet
 
@@ -42,6 +45,23 @@ class TerminalApp(App[None]):
     is_hung_up = False
     """Whether the terminal is gone."""
     _is_suspended = False
+
+    def get_driver_class(self) -> type[Driver]:
+        """Return what reads and writes the terminal: our own where there is a Unix one."""
+        usual = super().get_driver_class()
+        if usual.__name__ != "LinuxDriver":
+            return usual
+        from cody_tui.driver import TerminalDriver
+
+        return TerminalDriver
+
+    def watch_app_focus(self, has_focus: bool) -> None:
+        """Let the keys go somewhere: what was opened while nobody looked took no focus."""
+        if has_focus and self.screen.focused is None and (wanted := self.screen.AUTO_FOCUS):
+            for widget in self.screen.query(wanted):
+                if widget.focusable:
+                    self.screen.set_focus(widget, scroll_visible=False)  # the key is on its way
+                    break
 
     async def leave_by(self, number: int) -> None:
         """End in order because of a signal."""
@@ -81,6 +101,10 @@ class TerminalApp(App[None]):
         self.app_resume_signal.subscribe(self, self._take_back, immediate=True)
         if not self.is_headless and os.name != "nt":
             self._heed_signals()
+
+    def notify(self, message: str, *, title: str = "", **how: Any) -> None:
+        """Show a passing note, whoever wrote the text of it."""
+        super().notify(printable(message), title=printable(title), **{**how, "markup": False})
 
     def on_print(self, event: events.Print) -> None:
         """Keep what was printed."""

@@ -11,6 +11,8 @@ import re
 from typing import Final
 
 _UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_TURNING: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""What turns the reading direction of all that follows on a line, whoever wrote that."""
 _DECEPTIVE: Final = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _PICTURES: Final = 0x2400
 """Where Unicode keeps pictures of the C0 control characters, in their order."""
@@ -50,8 +52,11 @@ def unmistakable(text: str) -> str:
 
 
 def one_line(text: str, limit: int) -> str:
-    """Return at most ``limit`` characters of the text on one line, white space run together."""
-    head = " ".join(printable(text[: limit * 4]).split())
+    """Return at most ``limit`` characters of the text on one line, white space run together.
+
+    What is right-to-left by itself stays as it is; what would turn its neighbours around goes.
+    """
+    head = " ".join(_TURNING.sub("", printable(text[: limit * 4])).split())
     if len(head) <= limit and len(text) <= limit * 4:
         return head
     return head[: limit - 1] + "…"

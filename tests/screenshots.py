@@ -38,6 +38,8 @@ from cody_tui.dialogs.models import ASKING
 from cody_tui.dialogs.threads import IN_TEXT
 from cody_tui.messages import Choices
 from cody_tui.widgets.approval import Approval
+from cody_tui.widgets.one_line import OneLine
+from cody_tui.widgets.seek import Seek
 from cody_tui.widgets.sidebar import Sidebar
 
 FOLDER: Final = Path(__file__).parents[1] / "screenshots"
@@ -113,12 +115,25 @@ async def thread_search(pilot: Pilot[None]) -> None:
     await until(pilot, lambda: THREADS[-1][1].split("\n")[0] in listed(pilot))
     key(pilot, *"teapot")
     await until(pilot, lambda: IN_TEXT in listed(pilot))
+    key(pilot, "down", "down")
+    await until(pilot, lambda: "the spout is fixed" in noted(pilot))
 
 
 async def model_picker(pilot: Pilot[None]) -> None:
     await chat(pilot)
     key(pilot, "ctrl+k")
     await until(pilot, lambda: bool(listed(pilot)) and ASKING not in noted(pilot))
+
+
+async def search(pilot: Pilot[None]) -> None:
+    await chat(pilot)
+    key(pilot, "ctrl+f")
+    await until(pilot, lambda: isinstance(pilot.app.focused, OneLine))
+    bar = pilot.app.screen.query_one(Seek)
+    key(pilot, *"show")
+    await until(pilot, lambda: bar.place == "1/2")
+    key(pilot, "enter")
+    await until(pilot, lambda: bar.place == "2/2")
 
 
 async def sidebar(pilot: Pilot[None]) -> None:
@@ -137,6 +152,7 @@ PICTURES: Final = (
     Picture("tool-call", tool_call, "demo/work"),
     Picture("script", script, "demo/script", (100, 36)),
     Picture("thread-search", thread_search, has_threads=True),
+    Picture("search", search),
     Picture("model-picker", model_picker, size=(100, 36)),
     Picture("light", chat, theme="cody-light"),
     Picture("small", partial(chat, start=False), size=(80, 24)),

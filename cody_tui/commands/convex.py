@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -25,6 +24,8 @@ app = typer.Typer(
 @app.command("status")
 def status() -> None:
     """Tell whether the deployment can be reached and used."""
+    import asyncio
+
     settings = settings_with()
     said = asyncio.run(_status(settings))
     typer.echo(f"deployment  {settings.convex_url}")
@@ -38,6 +39,8 @@ def deploy(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
 ) -> None:
     """Bring the functions that store threads to the deployment; needs Node.js."""
+    import asyncio
+
     from cody_core.convex_functions import prepare
     from cody_core.glance import environment
 

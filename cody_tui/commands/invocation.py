@@ -92,7 +92,9 @@ def shown(text: str) -> str:
 
 def complain(message: str) -> None:
     """Say on standard error what went wrong."""
-    sys.stderr.write(f"cody: {message}\n")
+    from cody_tui.text import printable
+
+    sys.stderr.write(f"cody: {printable(message)}\n")
     sys.stderr.flush()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperGroup, TyperOption
 
 from cody_tui.commands.invocation import shown, usage, with_client
 
@@ -27,16 +27,33 @@ class CommandsOrThread(TyperGroup):
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # it is Click's context, which Typer's is
         """Take a first word that is not a command, nor nearly one, for a thread."""
-        return super().parse_args(ctx, with_thread(args, self.commands))
+        valued = {
+            name
+            for option in self.params
+            if isinstance(option, TyperOption) and not option.is_flag
+            for name in option.opts
+        }
+        return super().parse_args(ctx, with_thread(args, self.commands, valued))
 
 
-def with_thread(args: Sequence[str], commands: Collection[str]) -> list[str]:
-    """Return the arguments with the option in front of a first word that means a thread."""
-    first = args[0] if args else "-"
+def with_thread(
+    args: Sequence[str], commands: Collection[str], valued: Collection[str] = ()
+) -> list[str]:
+    """Return the arguments with the option in front of a first word that means a thread.
+
+    Args:
+        args: What was written, options before that word among it.
+        commands: The words that are commands.
+        valued: The options whose next word is their value.
+    """
+    at = 0
+    while at < len(args) and args[at].startswith("-"):
+        at += 2 if args[at] in valued else 1
+    first = args[at] if at < len(args) else ""
     is_mistyped = bool(difflib.get_close_matches(first.lower(), commands, cutoff=0.7))
-    if first.startswith("-") or not first.strip() or first in commands or is_mistyped:
+    if not first.strip() or first in commands or is_mistyped:
         return list(args)
-    return ["--thread", *args]
+    return [*args[:at], "--thread", *args[at:]]
 
 
 def thread_named(settings: Settings, text: str) -> str:

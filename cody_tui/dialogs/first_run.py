@@ -5,21 +5,24 @@ It stands before the client is opened, so that what is chosen counts from the fi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from cody_core.errors import CodyError
-from textual import events, on, work
+from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from cody_tui.keys import hints, listed, named
+from cody_tui.signs import signs
 from cody_tui.text import one_line
+from cody_tui.widgets.one_line import OneLine
 
 if TYPE_CHECKING:
     from cody_core.local_servers import LocalServer
@@ -27,8 +30,17 @@ if TYPE_CHECKING:
 
 SHORTEST_KEY: Final = 20
 DEMO: Final = "demo/tour"
-_CHOOSE: Final = "↑ ↓ choose · Enter take · Esc the demo for now · Ctrl+Q quit"
-_ENTER: Final = "Enter keep the key · Esc back"
+_KEYS: Final = {"key:openai": "OpenAI: enter a key", "key:anthropic": "Anthropic: enter a key"}
+_DEMO: Final = {f"model:{DEMO}": "The demo: no key, no network, answers made up"}
+_CHOOSE: Final = {
+    "first_run.cursor_up": "up",
+    "first_run.cursor_down": "down",
+    "first_run.select": "take",
+    "first_run.back": "the demo for now",
+    "app.quit": "quit",
+}
+_ENTER: Final = {"line.submit": "keep the key", "first_run.back": "back"}
+"""What the keys do, by the ids of their bindings: while there is a choice, and in the field."""
 _LOOKING: Final = "Looking for a model server on this machine…"
 _NO_SERVER: Final = "No model server answers on this machine: Ollama, LM Studio, llama.cpp."
 
@@ -98,18 +110,15 @@ def problem_with(key: str, vendor: Vendor) -> str | None:
     return None
 
 
-class KeyInput(Input):
+class KeyInput(OneLine):
     """A key, which is never shown, and never copied either."""
 
     def __init__(self) -> None:
-        super().__init__(password=True, compact=True, select_on_focus=False)
-        self.cursor_blink = False
+        super().__init__(password=True)
 
-    def _on_paste(self, event: events.Paste) -> None:
-        # The field's own way keeps the first line only, and half a key would be sent.
-        self.insert_text_at_cursor(event.text.strip().replace("\r", "\n").replace("\n", " "))
-        event.stop()
-        event.prevent_default()
+    def pasted(self, text: str) -> str:
+        """Return all of it, whatever it is: half a key would be sent otherwise."""
+        return text.strip().replace("\r", "\n").replace("\n", " ")
 
     def action_copy(self) -> None:
         """Copy nothing."""
@@ -117,6 +126,12 @@ class KeyInput(Input):
     def action_cut(self) -> None:
         """Remove what is selected without copying it."""
         self.delete_selection()
+
+
+class Choice(OptionList, inherit_bindings=False):
+    """What there is to choose from."""
+
+    BINDINGS: ClassVar[list[BindingType]] = named(OptionList.BINDINGS, "first_run")
 
 
 class FirstRunScreen(Screen[bool]):
@@ -140,21 +155,22 @@ class FirstRunScreen(Screen[bool]):
         KeyInput { margin: 1 0; background: $surface; }
     }
     """
-    AUTO_FOCUS = "OptionList"
+    AUTO_FOCUS = "Choice"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "Back", id="first_run.back", tooltip="Back, or the demo for now"),
+        listed("escape", "back", "first_run.back", "Go back, or take the demo for now"),
     ]
 
     def __init__(self, first_run: FirstRun) -> None:
         super().__init__()
         self._first_run = first_run
         self._vendor: Vendor | None = None
-        self._options = OptionList(*_usual_options(), compact=True, markup=False)
+        self._said: Mapping[str, str] = {}
+        self._options = Choice(compact=True, markup=False)
         self._servers = Static(_LOOKING, classes="first-run--muted", markup=False)
         self._input = KeyInput()
         self._asked = Static("", classes="first-run--text", markup=False)
         self._problem = Static("", id="first-run-problem", markup=False)
-        self._keys = Static(_CHOOSE, classes="first-run--muted", markup=False)
+        self._keys = Static(classes="first-run--muted", markup=False)
 
     def compose(self) -> ComposeResult:
         """Put the question, what can be chosen, and the field for a key below each other."""
@@ -175,31 +191,38 @@ class FirstRunScreen(Screen[bool]):
     def on_mount(self) -> None:
         """Begin with the choice, and look for servers meanwhile."""
         self._ask_for_key(None)
-        self._options.highlighted = 0
+        self._offer({**_KEYS, **_DEMO})
         self._look()
 
     @work(group="servers", exclusive=True)
     async def _look(self) -> None:
         servers = await self._first_run.servers()
-        chosen = self._options.highlighted_option
-        demo = self._options.options[-1]
-        self._options.clear_options()
-        found = [Option(_said(server), f"model:{_model(server)}") for server in servers]
-        self._options.add_options([*_usual_options()[:-1], *found, demo])
-        if chosen is not None and chosen.id is not None:
-            self._options.highlighted = self._options.get_option_index(chosen.id)
+        found = {f"model:{_model(server)}": _said(server) for server in servers}
+        self._offer({**_KEYS, **found, **_DEMO})
         self._servers.update("" if servers else _NO_SERVER)
         self._servers.display = not servers and self._vendor is None
+
+    def _offer(self, said: Mapping[str, str]) -> None:
+        """Let one of these be chosen, by their ids; the cursor stays where it was."""
+        chosen = self._options.highlighted_option
+        self._said = said
+        self._options.set_options([Option(self._line(key, False), key) for key in said])
+        ids: list[str | None] = [*said]
+        is_kept = chosen is not None and chosen.id in said
+        self._options.highlighted = ids.index(chosen.id) if chosen and is_kept else 0
+
+    def _line(self, key: str, is_chosen: bool) -> str:
+        sign = signs(self.app).cursor
+        return (sign if is_chosen else " " * len(sign)) + self._said[key]
 
     @on(OptionList.OptionHighlighted)
     def _mark(self, event: OptionList.OptionHighlighted) -> None:
         """Say by a sign, too, what Enter takes: not everybody sees the colour."""
         event.stop()
         for index, option in enumerate(self._options.options):
-            sign = ">" if option is event.option else " "
-            said = f"{sign} {str(option.prompt)[2:]}"
-            if said != str(option.prompt):
-                self._options.replace_option_prompt_at_index(index, said)
+            line = self._line(option.id or "", option is event.option)
+            if line != str(option.prompt):
+                self._options.replace_option_prompt_at_index(index, line)
 
     @on(OptionList.OptionSelected)
     def _choose(self, event: OptionList.OptionSelected) -> None:
@@ -219,7 +242,8 @@ class FirstRunScreen(Screen[bool]):
             widget.display = is_asked
         self._options.display = not is_asked
         self._servers.display = not is_asked
-        self._keys.update(_ENTER if is_asked else _CHOOSE)
+        known = [*self.BINDINGS, *Choice.BINDINGS, *OneLine.BINDINGS, *self.app.BINDINGS]
+        self._keys.update(hints(self.app, known, _ENTER if is_asked else _CHOOSE))
         if vendor is None:
             self._options.focus()
             return
@@ -262,7 +286,7 @@ class FirstRunScreen(Screen[bool]):
             self.dismiss(model != DEMO)
 
     def _complain(self, problem: str) -> None:
-        self._problem.update(Content(f"✗ {one_line(problem, 300)}"))
+        self._problem.update(Content(signs(self.app).failed + one_line(problem, 300)))
         self._problem.display = True
 
     def action_back(self) -> None:
@@ -273,14 +297,6 @@ class FirstRunScreen(Screen[bool]):
             self.dismiss(False)
 
 
-def _usual_options() -> list[Option]:
-    return [
-        Option("  OpenAI: enter a key", "key:openai"),
-        Option("  Anthropic: enter a key", "key:anthropic"),
-        Option("  The demo: no key, no network, answers made up", f"model:{DEMO}"),
-    ]
-
-
 def _model(server: LocalServer) -> str:
     return f"{server.provider_id}/{server.models[0]}"
 
@@ -289,4 +305,4 @@ def _said(server: LocalServer) -> str:
     name = _SERVERS.get(server.provider_id, server.provider_id)
     more = len(server.models) - 1
     rest = f" (and {more} more)" if more else ""
-    return f"  {name} on this machine: {one_line(server.models[0], 36)}{rest}"
+    return f"{name} on this machine: {one_line(server.models[0], 36)}{rest}"

@@ -9,6 +9,7 @@ from cody_core.errors import CodyError
 from textual import work
 
 from cody_tui.dialogs.picking import Entry, Picker
+from cody_tui.signs import signs
 from cody_tui.standing import count
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class ModelPicker(Picker):
         try:
             answer = await self._ask()
         except CodyError as error:
-            self.replace(self._entries, f"✗ {error.message}")
+            self.replace(self._entries, signs(self.app).failed + error.message)
             return
         found = entries(answer.models, self._current, self._recent)
         self.replace(found, unreachable(answer.unreachable))

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.binding import BindingType
+from textual.containers import ScrollableContainer, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from cody_tui.keys import listed, named
 from cody_tui.standing import MEANINGS, Bill, Share
 from cody_tui.text import printable
 
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
 Facts: TypeAlias = Sequence[tuple[str, str]]
 UNKNOWN = "not known"
 LABEL_WIDTH = 12
+
+
+class Page(VerticalScroll, inherit_bindings=False):
+    """What is read, by the screen if there is not room for all of it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = named(
+        ScrollableContainer.BINDINGS, "page", without=("page_left", "page_right")
+    )
 
 
 class StatusDialog(ModalScreen[None]):
@@ -41,7 +50,7 @@ class StatusDialog(ModalScreen[None]):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,enter,q", "dismiss", "Close", show=False),
+        listed("escape,enter,q", "dismiss", "status.leave", "Close what stands there"),
     ]
 
     def __init__(self, facts: Facts) -> None:
@@ -50,7 +59,7 @@ class StatusDialog(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """Put each fact on a line."""
-        with VerticalScroll():
+        with Page():
             yield Static(Content("Status"), classes="status--title")
             for label, value in self._facts:
                 name = (f"{label:<{LABEL_WIDTH}}", "$foreground 65%")

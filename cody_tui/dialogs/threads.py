@@ -8,23 +8,24 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 from cody_core.errors import CodyError
-from textual import events, on, work
+from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
-from textual.widgets.option_list import Option
 
 from cody_tui.dialogs.picking import Entry, Picker
+from cody_tui.keys import listed
 from cody_tui.matching import best
-from cody_tui.text import one_line, printable
+from cody_tui.text import one_line
+from cody_tui.widgets.one_line import OneLine
 from cody_tui.widgets.sidebar import day_name
 
 if TYPE_CHECKING:
     from cody_core.client import Client
-    from cody_core.schema.threads import Thread
+    from cody_core.schema.threads import Thread, ThreadDetail
 
 PAGE: Final = 500
 MOST_TITLES: Final = 10_000
@@ -33,6 +34,9 @@ MOST_SHOWN: Final = 100
 DEBOUNCE: Final = 0.15
 """Seconds without a key after which the text of the threads is searched."""
 IN_TEXT: Final = "In the text"
+EXCERPT: Final = 140
+BEFORE: Final = 40
+"""Characters of an excerpt, and how many of them before what was found."""
 
 IsHidden: TypeAlias = "Callable[[str], bool]"
 
@@ -44,11 +48,14 @@ class FindThread(Picker):
     is searched by the store, by words, once the user pauses.
     """
 
+    name_width = 56
+
     def __init__(self, client: Client, current: str | None, is_hidden: IsHidden) -> None:
         super().__init__("Threads", [], note="reading…")
         self._client = client
         self._current = current
         self._is_hidden = is_hidden
+        self._named: Sequence[Entry] = ()
         self._said: Sequence[Entry] = ()
 
     def on_mount(self) -> None:
@@ -89,6 +96,22 @@ class FindThread(Picker):
         self._said = self._entries_of(page.threads, group=IN_TEXT)
         self._fill(self.highlighted)
 
+    def moved_to(self, value: str) -> None:
+        """Show what was said, where that is why a thread is listed."""
+        if any(entry.value == value for entry in self._in_text()):
+            self._show_excerpt(value, self._search.value)
+        else:
+            self.say("")
+
+    @work(group="excerpt", exclusive=True)
+    async def _show_excerpt(self, thread_id: str, query: str) -> None:
+        try:
+            detail = await self._client.thread(thread_id)
+        except CodyError:
+            return  # it is deleted by now, and nothing is lost by saying nothing
+        if self.highlighted == thread_id:
+            self.say(self._found_in(excerpt(detail, query)))
+
     def _entries_of(self, threads: Sequence[Thread], group: str = "") -> list[Entry]:
         return [
             Entry(
@@ -102,18 +125,37 @@ class FindThread(Picker):
             if not self._is_hidden(thread.id)
         ]
 
-    def _fill(self, keep: str | None) -> None:
-        named = best(self._search.value, self._entries, _named)[:MOST_SHOWN]
-        values = {entry.value for entry in named}
-        said = [entry for entry in self._said if entry.value not in values]
-        options = [self._option(entry) for entry in named]
-        if said:
-            options.append(Option(Content(IN_TEXT), disabled=True))
-            options += [self._option(entry) for entry in said]
-        self._list.set_options(options)
-        ids = [option.id for option in options]
-        first = next((at for at, option in enumerate(options) if not option.disabled), None)
-        self._list.highlighted = ids.index(keep) if keep and keep in ids else first
+    def matching(self, query: str) -> Sequence[Entry]:
+        """Return the threads that are called so, and below them those in which it was said."""
+        self._named = best(query, self._entries, _named)[:MOST_SHOWN]
+        return [*self._named, *self._in_text()]
+
+    def _in_text(self) -> Sequence[Entry]:
+        named = {entry.value for entry in self._named}
+        return [entry for entry in self._said if entry.value not in named]
+
+
+def excerpt(detail: ThreadDetail, query: str) -> str:
+    """Return what was said around the words of a query: where most of them are, the newest first.
+
+    Nothing where none of them is.
+    """
+    from cody_core.schema.items import text_of
+
+    words = [word.lower() for word in query.split()]
+    items = (item for run in detail.runs for item in (*run.input_items, *run.output_items))
+    texts = [text_of(item) for item in items]
+    best_text = max(reversed(texts), key=lambda text: _words_in(words, text), default="")
+    at = min((place for word in words if (place := best_text.lower().find(word)) >= 0), default=-1)
+    if at < 0:
+        return ""
+    start = max(0, at - BEFORE)
+    return ("…" if start else "") + one_line(best_text[start:], EXCERPT)
+
+
+def _words_in(words: Sequence[str], text: str) -> int:
+    lowered = text.lower()
+    return sum(word in lowered for word in words)
 
 
 def _named(entry: Entry) -> str:
@@ -126,18 +168,10 @@ def _details(thread: Thread) -> str:
     return "  ".join([day, *(f"#{tag}" for tag in thread.tags)])
 
 
-class _Line(Input):
-    def on_paste(self, event: events.Paste) -> None:
-        """Insert what was pasted as text, on one line."""
-        event.stop()
-        event.prevent_default()
-        self.insert_text_at_cursor(" ".join(printable(event.text).split()))
-
-
 class AskLine(ModalScreen[str | None]):
     """Asks for one line of text; returns it, or ``None`` if there is none."""
 
-    AUTO_FOCUS = "_Line"
+    AUTO_FOCUS = "OneLine"
     DEFAULT_CSS = """
     AskLine {
         align: center middle;
@@ -148,19 +182,18 @@ class AskLine(ModalScreen[str | None]):
             padding: 0 1; border: round $border; background: $background;
         }
         & .ask--title { color: $primary; text-style: bold; height: 1; }
-        & _Line { border: none; height: 1; padding: 0; background: $background; }
-        & _Line:focus { border: none; }
+        & OneLine { border: none; height: 1; padding: 0; background: $background; }
+        & OneLine:focus { border: none; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "Cancel", show=False, priority=True),
+        listed("escape", "cancel", "question.leave", "Leave it as it is", priority=True),
     ]
 
     def __init__(self, title: str, value: str) -> None:
         super().__init__()
         self._title = title
-        self._line = _Line(one_line(value, 200), compact=True, select_on_focus=False)
-        self._line.cursor_blink = False
+        self._line = OneLine(one_line(value, 200))
 
     def compose(self) -> ComposeResult:
         """Put the question above the line."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from textual.app import App
     from textual.widget import AwaitMount, Widget
 
+    from cody_tui.elsewhere import Elsewhere
     from cody_tui.messages import Choices
     from cody_tui.widgets.prompt import Prompt
     from cody_tui.widgets.status import Status
@@ -62,6 +63,11 @@ class Stage(Protocol):
         ...
 
     @property
+    def elsewhere(self) -> Elsewhere:
+        """What goes on in threads that are not on the screen."""
+        ...
+
+    @property
     def transcript(self) -> Transcript:
         """The transcript."""
         ...
@@ -74,6 +80,10 @@ class Stage(Protocol):
     @property
     def status(self) -> Status:
         """The status line."""
+        ...
+
+    async def do(self, action_id: str, argument: str = "") -> None:
+        """Do one of the actions."""
         ...
 
     def open_thread(self, thread_id: str | None) -> None:

@@ -9,6 +9,7 @@ from cody_core.errors import CodyError
 
 from cody_tui.actions import Action, Handler
 from cody_tui.features import Stage
+from cody_tui.keys import key_for
 from cody_tui.widgets.mentions import without_attachments
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ class Branches:
             slash="fork", argument="[N]",
         ),
         Action(
-            "prompt.edit", "Change a prompt and send it again, in a new thread", GROUP,
-            slash="edit", argument="[N]",
+            "prompt.edit", "Edit a prompt, to be sent in a new thread", GROUP,
+            key="alt+e", slash="edit", argument="[N]",
         ),
         Action("prompt.retry", "Have the last prompt answered anew", GROUP, slash="retry"),
     )  # fmt: skip
@@ -75,7 +76,7 @@ class Branches:
 
     def _edit(self, number: str) -> None:
         turns = turns_of(self._stage.runs)
-        turn = self._turn(turns, number or str(len(turns)))
+        turn = self._turn(turns, number or str(self._number_at_item(turns)))
         if turn is None:
             return
 
@@ -95,11 +96,22 @@ class Branches:
 
     def _retry(self) -> None:
         if self._stage.is_live:
-            self._stage.say("An answer is on its way: Esc stops it", "warning")
+            key = key_for(self._stage.app, "chat.abort", "escape")
+            self._stage.say(f"An answer is on its way: {key} stops it", "warning")
         elif turns := turns_of(self._stage.runs):
             self._stage.send(turns[-1].prompt, turn_id=turns[-1].runs[-1].turn_id)
         else:
             self._stage.say(NOTHING, "warning")
+
+    def _number_at_item(self, turns: Sequence[Turn]) -> int:
+        """Return the number of the turn that the item cursor is in, or of the last one."""
+        run_id = self._stage.transcript.item_run
+        holding = (
+            number
+            for number, turn in enumerate(turns, 1)
+            if any(run.id == run_id for run in turn.runs)
+        )
+        return next(holding, len(turns))
 
     def _turn(self, turns: Sequence[Turn], number: str) -> Turn | None:
         """Return the turn with that number, counted from 1; say so where there is none."""

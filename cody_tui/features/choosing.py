@@ -110,7 +110,7 @@ class Choosing:
             self._use_model(name)
         else:
             known = [model.name for model in models] + [model.id for model in models]
-            self._unknown("model", name, known, "Write provider/name; Ctrl+K lists them.")
+            self._unknown("model", name, known, "Write provider/name; /model lists them.")
 
     def _use_model(self, name: str | None) -> None:
         if name is None:

@@ -9,6 +9,7 @@ from cody_core.errors import CodyError
 
 from cody_tui.actions import Action, Handler
 from cody_tui.features import Stage
+from cody_tui.keys import Spelling
 from cody_tui.standing import (
     DEFAULT_AGENT,
     bill,
@@ -32,6 +33,7 @@ class Finding:
     ACTIONS: ClassVar[tuple[Action, ...]] = (
         Action("help.show", "Show all keys and commands", GROUP, key="f1", slash="help",
                short="Help", priority=True),
+        Action("app.palette", "Find a command", GROUP, key="ctrl+p", priority=True, listed=False),
         Action("status.show", "Show how things stand", GROUP, slash="status"),
         Action("approval.go", "Go to the question, or back", GROUP, key="tab", listed=False),
     )  # fmt: skip
@@ -44,20 +46,27 @@ class Finding:
         """What does each of the actions."""
         return {
             "help.show": lambda _: self._help(),
+            "app.palette": lambda _: self._commands(),
             "status.show": lambda _: self._status(),
             "approval.go": lambda _: self._go(),
         }
 
     def _help(self) -> None:
-        from cody_tui.dialogs.commands import changed_keys
         from cody_tui.dialogs.help import Help
-        from cody_tui.keys import bound
-        from cody_tui.widgets.approval import Approval
-        from cody_tui.widgets.prompt import Prompt
+        from cody_tui.features.keyboard import places
+
+        app, actions = self._stage.app, self._stage.actions
+        app.push_screen(Help(actions, places(app.BINDINGS, actions), Spelling(app)))
+
+    def _commands(self) -> None:
+        from cody_tui.dialogs.commands import Commands
+
+        async def chosen(action_id: str | None) -> None:
+            if action_id is not None:
+                await self._stage.do(action_id)
 
         app = self._stage.app
-        bindings = bound(Prompt.BINDINGS, Approval.BINDINGS, app.BINDINGS)
-        app.push_screen(Help(self._stage.actions, bindings, changed_keys(app)))
+        app.push_screen(Commands(self._stage.actions, Spelling(app)), chosen)
 
     async def _status(self) -> None:
         from cody_tui.dialogs import status

@@ -19,6 +19,10 @@ class Leaving:
     ACTIONS: ClassVar[tuple[Action, ...]] = (
         Action("thread.pager", "Read the thread in the pager", "Thread", slash="pager"),
         Action(
+            "app.suspend", "Go back to the shell; fg comes back here", GROUP,
+            key="ctrl+x ctrl+z,ctrl+x z", slash="suspend",
+        ),
+        Action(
             "app.quit", "Quit", GROUP,
             key="ctrl+q", slash="quit", short="Quit", priority=True,
         ),
@@ -32,6 +36,7 @@ class Leaving:
         """What does each of the actions."""
         return {
             "thread.pager": lambda _: self._page(),
+            "app.suspend": lambda _: self._stage.app.action_suspend_process(),
             "app.quit": lambda _: self._stage.app.action_quit(),
         }
 

@@ -20,7 +20,7 @@ class Reading:
         Action("item.toggle", "Open or close the item", GROUP, key="ctrl+o", priority=True),
         Action("item.copy", "Copy the item, or the last answer", GROUP, key="alt+c"),
         Action(
-            "answer.copy", "Copy the last answer, or its last block of code", GROUP,
+            "answer.copy", "Copy the last answer, or its last code", GROUP,
             slash="copy", argument="[code]",
         ),
         Action("copying.begin", "Choose lines to copy", GROUP, key="ctrl+y", priority=True),

@@ -14,6 +14,7 @@ from textual.timer import Timer
 
 from cody_tui.actions import Action, Handler
 from cody_tui.features import Stage
+from cody_tui.keys import key_for
 from cody_tui.messages import ThreadShown
 from cody_tui.text import one_line
 
@@ -105,7 +106,8 @@ class Threads:
         from cody_tui.widgets.sidebar import Outlook
 
         stage = self._stage
-        return Outlook(stage.thread_id, stage.is_live, frozenset(self._doomed))
+        waiting = frozenset(stage.elsewhere.waiting)
+        return Outlook(stage.thread_id, stage.status.state, frozenset(self._doomed), waiting)
 
     def _asked(self, what: Request, thread: Thread | None) -> None:
         match what:
@@ -233,9 +235,12 @@ class Threads:
         )
         if thread_id == self._stage.thread_id:
             self._stage.open_thread(None)
+        self._stage.elsewhere.forget(thread_id)
         self._changed()
-        key = "u or /undo" if self._sidebar is not None and self._sidebar.has_focus else "/undo"
-        note = f"Deleted {one_line(title, 40)} · {key} takes it back"
+        undo = "/undo"
+        if self._sidebar is not None and self._sidebar.has_focus:
+            undo = f"{key_for(app, 'sidebar.undo', 'u')} or {undo}"
+        note = f"Deleted {one_line(title, 40)}: {undo} takes it back"
         app.notify(note, timeout=UNDO_SECONDS, markup=False)
 
     def _undo(self) -> None:

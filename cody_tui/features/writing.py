@@ -10,6 +10,7 @@ from textual.app import SuspendNotSupported
 
 from cody_tui.actions import Action, Handler
 from cody_tui.features import Stage
+from cody_tui.keys import key_for
 
 GROUP = "Writing"
 
@@ -19,10 +20,16 @@ class Writing:
 
     ACTIONS: ClassVar[tuple[Action, ...]] = (
         Action("prompt.history", "Search what was sent before", GROUP, key="ctrl+r"),
-        Action("prompt.editor", "Write in your editor (Ctrl+X Ctrl+E)", GROUP, slash="editor"),
-        Action("prompt.unfold", "Unfold the pasted text at the cursor (Ctrl+X P)", GROUP),
+        Action(
+            "prompt.editor", "Write in your editor", GROUP,
+            key="ctrl+x ctrl+e,ctrl+x e", slash="editor",
+        ),
+        Action(
+            "prompt.unfold", "Unfold the pasted text at the cursor", GROUP,
+            key="ctrl+x p,ctrl+x ctrl+p",
+        ),
         Action("queue.drop", "Drop the prompts that wait", GROUP, slash="drop"),
-    )
+    )  # fmt: skip
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
@@ -46,7 +53,8 @@ class Writing:
         """Drop what waits; it is in the history already, from when it was sent."""
         dropped = self._stage.take_waiting()
         if dropped:
-            self._stage.say(f"{len(dropped)} dropped; ↑ brings them back")
+            key = key_for(self._stage.app, "prompt.older", "up")
+            self._stage.say(f"{len(dropped)} dropped: {key} brings them back")
         else:
             self._stage.say("No prompt waits")
 

@@ -3,37 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cody_core.errors import CodyError
 from textual import events, on, work
+from textual.actions import SkipAction
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.screen import Screen
 from textual.worker import WorkerCancelled, WorkerFailed
 
 from cody_tui import collecting
 from cody_tui.actions import Action, Handler, bindings
-from cody_tui.conversation import Conversation
-from cody_tui.features import Feature
-from cody_tui.features.branches import Branches
-from cody_tui.features.choosing import Choosing
-from cody_tui.features.exporting import Exporting
-from cody_tui.features.finding import Finding
-from cody_tui.features.leaving import Leaving
-from cody_tui.features.moving import Moving
-from cody_tui.features.reading import Reading
-from cody_tui.features.seeking import Seeking
-from cody_tui.features.threads import Threads
-from cody_tui.features.writing import Writing
+from cody_tui.conversation import Conversation, prompts_of
+from cody_tui.elsewhere import Elsewhere, Unseen
+from cody_tui.features.listing import ACTIONS, FEATURES
 from cody_tui.messages import Choices, Snapshot, ThreadShown
+from cody_tui.signs import PLAIN, signs
 from cody_tui.standing import home_of, model_of, policy_of, settings_of, share_of
 from cody_tui.widgets.approval import Approval
-from cody_tui.widgets.mentions import without_attachments
 from cody_tui.widgets.prompt import Prompt
-from cody_tui.widgets.status import State, Status
+from cody_tui.widgets.status import Status
+from cody_tui.widgets.still import Still
 from cody_tui.widgets.transcript import Transcript
 
 if TYPE_CHECKING:
@@ -43,35 +35,11 @@ if TYPE_CHECKING:
     from cody_core.schema.threads import ThreadDetail
 
 
-FEATURES: Final[tuple[type[Feature], ...]] = (
-    Writing,
-    Moving,
-    Reading,
-    Threads,
-    Branches,
-    Seeking,
-    Exporting,
-    Choosing,
-    Finding,
-    Leaving,
-)
-"""What can be done here, in the order of the help."""
-ACTIONS: Final[tuple[Action, ...]] = tuple(
-    action for feature in FEATURES for action in feature.ACTIONS
-)
-
-
-class ChatScreen(Screen[None]):
+class ChatScreen(Still, Screen[None]):
     """One thread at a time: shown, continued, stopped, begun anew."""
 
     AUTO_FOCUS = "Prompt"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings(ACTIONS),
-        Binding("home", "start_unless_writing", "Show the beginning", id="chat.home",
-                show=False, priority=True),
-        Binding("end", "end_unless_writing", "Show the end", id="chat.end_key",
-                show=False, priority=True),
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(ACTIONS)]
 
     def __init__(
         self,
@@ -90,7 +58,7 @@ class ChatScreen(Screen[None]):
         self._client: Client | None = None
         self._is_offline = self._has_answered = False
         self._conversation = Conversation(self, choices=self._choices, thread_id=thread_id)
-        self._latest: Response | None = None
+        self._elsewhere = Elsewhere()
         self._runs: dict[str, Response] = {}
         self._mentions: dict[str, Sequence[str]] = {}
         self._models: Sequence[ModelInfo] = ()
@@ -133,6 +101,11 @@ class ChatScreen(Screen[None]):
         return self._conversation.is_live
 
     @property
+    def elsewhere(self) -> Elsewhere:
+        """What goes on in threads that are not on the screen."""
+        return self._elsewhere
+
+    @property
     def transcript(self) -> Transcript:
         """The transcript."""
         return self._transcript
@@ -149,17 +122,21 @@ class ChatScreen(Screen[None]):
 
     def open_thread(self, thread_id: str | None) -> None:
         """Show another thread; a live answer goes on unseen, and prompts that wait come back."""
-        if unsent := self._conversation.take_waiting():
+        unsent, unseen = self._conversation.leave()
+        if unsent:
             self.say(f"{len(unsent)} waiting; they stay in the prompt of their thread")
         self._prompt.turn_to(thread_id, unsent)
         self._conversation = Conversation(self, choices=self._choices, thread_id=thread_id)
-        self._latest = None
         self._send_instead = None
         self._runs.clear()
         self._transcript.clear()
         self._status.usage = None
         self.choices_changed()
+        self._elsewhere.forget(thread_id)
         if self._client is not None:
+            if unseen is not None:
+                self._elsewhere.leave(unseen)
+                self._watch(self._client, unseen)
             self._converse(self._client)
         self.conversation_changed()
         self.post_message(ThreadShown(None))
@@ -231,6 +208,12 @@ class ChatScreen(Screen[None]):
         """Let a question have its share of the screen."""
         self._approval.fit(event.size.height)
 
+    def action_copy_text(self) -> None:
+        """Copy what the mouse has selected, and say so."""
+        if (text := self.get_selected_text()) is None:
+            raise SkipAction
+        self._transcript.copy(text, "what was selected")
+
     # The app's side
 
     def begin(self, notice: str | None) -> None:
@@ -247,6 +230,10 @@ class ChatScreen(Screen[None]):
         self._learn_models(client)
         self._hear(client)
         self.conversation_changed()
+
+    @work(group="elsewhere")
+    async def _watch(self, client: Client, unseen: Unseen) -> None:
+        await self._elsewhere.watch(client, unseen)
 
     @work(group="models", exclusive=True)
     async def _learn_models(self, client: Client) -> None:
@@ -273,7 +260,7 @@ class ChatScreen(Screen[None]):
         while self._farewells:
             await self._farewells.pop()()
         self._client = None
-        for group in ("conversation", "answers", "models", "changes"):
+        for group in ("conversation", "elsewhere", "answers", "models", "changes"):
             for worker in self.workers.cancel_group(self, group):
                 with contextlib.suppress(WorkerCancelled, WorkerFailed):
                     await worker.wait()
@@ -309,6 +296,11 @@ class ChatScreen(Screen[None]):
         event.stop()
         await self.do("prompt.retry")
 
+    @on(Approval.Typed)
+    def _type(self, event: Approval.Typed) -> None:
+        event.stop()
+        self._prompt.insert(event.character)
+
     @on(Approval.Answered)
     def _decide(self, event: Approval.Answered) -> None:
         event.stop()
@@ -317,19 +309,6 @@ class ChatScreen(Screen[None]):
     @work(group="answers")
     async def _answer(self, answer: Approval.Answered) -> None:
         await self._conversation.answer(answer.approval_id, answer.decision, answer.reason)
-
-    def action_start_unless_writing(self) -> None:
-        """Show the first row."""
-        self._transcript.show_start()
-
-    def action_end_unless_writing(self) -> None:
-        """Show the last row and follow."""
-        self._transcript.show_end()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Leave Home and End to the prompt, or a reason, while there is something in it."""
-        writing = self._approval.is_writing or self._prompt.text
-        return not (action.endswith("_unless_writing") and writing)
 
     # What the conversation tells
 
@@ -343,89 +322,69 @@ class ChatScreen(Screen[None]):
         self._transcript.load(detail.runs)
         if self._notice:
             self._transcript.notice(self._notice, "muted")
-        prompts = [text for run in detail.runs for text in _prompts(run)]
-        self._prompt.remember(prompts)
+        self._prompt.remember([text for run in detail.runs for text in prompts_of(run)])
         if detail.runs:
             self._take(detail.runs[-1])
-        self.post_message(ThreadShown(detail.thread.title))
 
     def mentions_of(self, prompt: str) -> Sequence[str]:
         """Return the files that a prompt of ours names."""
         return self._mentions.pop(prompt, ())
 
-    def thread_renamed(self, title: str) -> None:
+    def thread_titled(self, title: str) -> None:
         """Show the title."""
         self.post_message(ThreadShown(title))
 
     def snapshot_came(self, snapshot: Snapshot) -> None:
         """Show how far the live run has come."""
-        is_first = self._latest is None
         self._take(snapshot.response)
         self._transcript.show(snapshot)
         self.conversation_changed()
-        if is_first:
-            from cody_core.schema.threads import title_of
-
-            prompts = _prompts(snapshot.response)
-            self.post_message(ThreadShown(title_of(prompts[0]) if prompts else None))
 
     def conversation_changed(self) -> None:
         """Bring prompts that wait and the status line up to date."""
         conversation = self._conversation
         self._transcript.queue(conversation.sending, conversation.waiting)
-        self._prompt.waiting = len(conversation.waiting)
+        self._prompt.waiting = self._status.queued = len(conversation.waiting)
         self._prompt.belongs_to(conversation.thread_id)
         self._ask()
         if conversation.is_live:
             self._clock.resume()
+        if self._client is not None:
+            state = self._status.state = conversation.state
         else:
-            self._clock.pause()
-        state = self._status.state = self._state()
+            state = self._status.state = "offline" if self._is_offline else "starting"
         if state == "answering" and not self._has_answered:
             self._has_answered = True
             collecting.keep()
-        self._status.seconds = self._seconds()
+        self._status.seconds = conversation.seconds
 
     def conversation_failed(self, error: CodyError, unsent: Sequence[str]) -> None:
         """Say what failed, and give back what could not be sent."""
-        self._transcript.notice(f"✗ {error.message}")
+        self._transcript.notice(f"{PLAIN.failed}{error.message}")
         if unsent:
             self._prompt.restore("\n\n".join(unsent))
         self.conversation_changed()
 
     def _ask(self) -> None:
         had_focus = self._approval.has_focus_within
-        self._approval.show(self._conversation.questions)
+        takes_focus = not self._prompt.is_being_written
+        self._approval.show(self._conversation.questions, takes_focus=takes_focus)
         if had_focus and not self._approval.display:
             self._prompt.focus()
 
     def _take(self, response: Response) -> None:
+        before = self._runs.get(response.id)
         self._runs[response.id] = response
-        self._latest = response
-        self._status.usage = response.usage or self._status.usage
-        self.choices_changed()
+        if before is None or response.is_terminal or response.usage != before.usage:
+            self._status.usage = response.usage or self._status.usage
+            self.choices_changed()
 
     def _tick(self) -> None:
-        self._transcript.tick()
-        self._status.seconds = self._seconds()
-
-    def _seconds(self) -> int:
-        conversation = self._conversation
-        return int(time.monotonic() - conversation.began) if conversation.is_live else 0
-
-    def _state(self) -> State:
-        if self._client is None:
-            return "offline" if self._is_offline else "starting"
-        if not self._conversation.is_live:
-            return "ready"
-        if self._conversation.is_stopping:
-            return "stopping"
-        if self._conversation.questions:
-            return "asking"
-        items = self._latest.output_items if self._latest and not self._latest.is_terminal else ()
-        answering = any(item.type == "message" and item.content for item in items)
-        return "answering" if answering else "thinking"
-
-
-def _prompts(run: Response) -> list[str]:
-    return [without_attachments(item.content) for item in run.input_items if item.type == "message"]
+        """Let a second pass, as long as there is something that may change in one."""
+        if signs(self.app).draws:  # numbers that change would be read out again and again
+            self._transcript.tick()
+        self._status.seconds = self._conversation.seconds
+        trouble = self._client.trouble if self._client is not None else None
+        self._status.trouble = (trouble or "").partition(": ")[0]
+        if not (self.is_live or trouble):
+            self._clock.pause()

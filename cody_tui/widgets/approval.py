@@ -1,8 +1,9 @@
 """The panel that asks: what a run wants to do, all of it, and the keys that answer.
 
-It comes while somebody may be writing, so keys count only after a moment without any: a letter
-that was meant for the prompt must not be consent. It shows one question at a time, and goes when
-that question is not among the open ones any more, whoever answered it.
+It comes while somebody may be writing, and a letter that was meant for the prompt must not be
+consent. So it leaves the focus with whoever is just writing; where it takes it, keys count only
+after a moment without any, and what comes before that is handed to the prompt. It shows one
+question at a time, and goes when that is not among the open ones any more, whoever answered it.
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
 
 from cody_tui import keys
-from cody_tui.text import one_line, printable, unmistakable
+from cody_tui.keys import listed
+from cody_tui.signs import Signs, in_words, signs
+from cody_tui.text import one_line, unmistakable
 from cody_tui.widgets import diff
+from cody_tui.widgets.one_line import OneLine
 
 if TYPE_CHECKING:
     from cody_core.schema.events import ApprovalRequested, Decision
@@ -43,7 +47,6 @@ _ANSWERS: Final = (
     ("chat.abort", "stop"),
 )
 """What the keys do, by the ids of their actions."""
-_ELSEWHERE: Final = "Click here, or Tab from the prompt, to answer"
 _STYLES: Final = {
     "inserted": "$success",
     "deleted": "$error",
@@ -54,22 +57,8 @@ _STYLES: Final = {
 """The styles of a diff's lines, by their names."""
 
 
-def _key(key: str, action: str, name: str, tooltip: str) -> Binding:
-    return Binding(key, action, tooltip, id=f"approval.{name}", tooltip=tooltip, show=False)
-
-
-class _Preview(VerticalScroll, can_focus=False):
+class _Preview(VerticalScroll, can_focus=False, inherit_bindings=False):
     """Scrolls by the panel's keys and the wheel; the focus stays with the panel."""
-
-
-class _Reason(Input):
-    """One line of why not."""
-
-    def on_paste(self, event: events.Paste) -> None:
-        """Insert what was pasted as text, on one line."""
-        event.stop()
-        event.prevent_default()
-        self.insert_text_at_cursor(" ".join(printable(event.text).split()))
 
 
 class Approval(Vertical, can_focus=True):
@@ -82,22 +71,36 @@ class Approval(Vertical, can_focus=True):
         & .approval--question { width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
         & .approval--kind { width: auto; padding: 0 0 0 2; color: $text-muted; }
         & _Preview { height: auto; scrollbar-size-vertical: 1; }
-        & _Reason { display: none; }
+        & OneLine { display: none; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        _key("y", "answer('approve')", "approve", "Allow this call"),
-        _key("s", "answer('approve_for_session')", "session", "Allow such calls until Cody ends"),
-        _key("a", "answer('approve_always')", "always", "Allow such calls for good"),
-        _key("n", "answer('deny')", "deny", "Do not allow this call"),
-        _key("d", "write_reason", "reason", "Do not allow this call, and say why"),
-        _key("escape", "back", "back", "Go back without a reason"),
-        _key("up", "scroll(-1)", "up", "Scroll the preview up"),
-        _key("down", "scroll(1)", "down", "Scroll the preview down"),
-        _key("b", "scroll_page(-1)", "page_up", "Scroll the preview up by a page"),
-        _key("space", "scroll_page(1)", "page_down", "Scroll the preview down by a page"),
-        _key("tab,shift+tab", "app.focus_next", "leave", "Go back to the prompt"),
+        listed("y", "answer('approve')", "approval.approve", "Allow this call"),
+        listed(
+            "s", "answer('approve_for_session')", "approval.session",
+            "Allow such calls until Cody ends",
+        ),
+        listed(
+            "a", "answer('approve_always')", "approval.always", "Allow such calls for good"
+        ),
+        listed("n", "answer('deny')", "approval.deny", "Do not allow this call"),
+        listed("d", "write_reason", "approval.reason", "Do not allow this call, and say why"),
+        listed("escape", "back", "approval.back", "Go back without a reason"),
+        listed("up", "scroll(-1)", "approval.up", "Scroll the preview up"),
+        listed("down", "scroll(1)", "approval.down", "Scroll the preview down"),
+        listed("b", "scroll_page(-1)", "approval.page_up", "Scroll the preview up by a page"),
+        listed(
+            "space", "scroll_page(1)", "approval.page_down", "Scroll the preview down by a page"
+        ),
+        listed("tab,shift+tab", "app.focus_next", "approval.leave", "Go back to the prompt"),
     ]  # fmt: skip
+
+    class Typed(Message):
+        """The user has typed something that was not meant for the panel."""
+
+        def __init__(self, character: str) -> None:
+            self.character = character
+            super().__init__()
 
     class Answered(Message):
         """The user has decided."""
@@ -119,11 +122,8 @@ class Approval(Vertical, can_focus=True):
         self._kind = Static(classes="approval--kind")
         self._text = Static()
         self._preview = _Preview(self._text)
-        self._keys = Static(Content(_ELSEWHERE), classes="approval--line")
-        self._reason = _Reason(
-            placeholder="Why not? Enter sends, Esc goes back", compact=True, select_on_focus=False
-        )
-        self._reason.cursor_blink = False
+        self._keys = Static(classes="approval--line")
+        self._reason = OneLine()
 
     def compose(self) -> ComposeResult:
         """Put the question above what it is about, and the keys below."""
@@ -142,7 +142,7 @@ class Approval(Vertical, can_focus=True):
         """Whether a reason is being written."""
         return self._reason.display and self._shown is not None
 
-    def show(self, questions: Sequence[ApprovalRequested]) -> None:
+    def show(self, questions: Sequence[ApprovalRequested], *, takes_focus: bool = True) -> None:
         """Show the oldest of the open questions, or go if there are none."""
         self._ring(questions)
         if not questions:
@@ -150,10 +150,10 @@ class Approval(Vertical, can_focus=True):
             return
         first = questions[0]
         total = len(questions)
-        place = f" · 1 of {total}" if total > 1 else ""
+        place = f"{signs(self.app).separator}1 of {total}" if total > 1 else ""
         self._kind.update(Content(f"{first.kind}{place}"))
         if self._shown is None or self._shown.approval_id != first.approval_id:
-            self._show(first)
+            self._show(first, takes_focus)
 
     def fit(self, rows: int) -> None:
         """Keep the preview within a third of a screen of so many rows."""
@@ -166,21 +166,27 @@ class Approval(Vertical, can_focus=True):
                 self._rung.add(question.approval_id)
                 self.app.bell()
 
-    def _show(self, question: ApprovalRequested) -> None:
+    def _show(self, question: ApprovalRequested, takes_focus: bool) -> None:
         self._shown, self._is_answered = question, False
         self._quiet_since = time.monotonic()
-        tool = unmistakable(one_line(question.tool, 64))
-        summary = unmistakable(one_line(question.summary, SUMMARY_LENGTH))
+        said, tool = signs(self.app), one_line(unmistakable(question.tool), 64)
+        summary = in_words(one_line(unmistakable(question.summary), SUMMARY_LENGTH), said)
         self._question.update(Content.assemble((tool, "bold"), f" wants to: {summary}"))
         preview = question.preview or (question.summary if len(summary) > SHORT else "")
-        self._text.update(_content(preview))
+        self._text.update(_content(preview, said))
         self._preview.display = bool(preview)
         self._preview.scroll_home(animate=False)
         self._ask_for_reason(False)
         self.display = True
-        self.focus()
+        if takes_focus:
+            self.focus()
+        elif not self.has_focus:
+            self.on_blur()
 
     def _ask_for_reason(self, asked: bool) -> None:
+        send = keys.key_for(self.app, "line.submit", "enter")
+        back = keys.key_for(self.app, "approval.back", "escape")
+        self._reason.placeholder = f"Why not? {send} sends, {back} goes back"
         self._reason.value = ""
         self._reason.display, self._keys.display = asked, not asked
 
@@ -192,11 +198,13 @@ class Approval(Vertical, can_focus=True):
     # What the user does
 
     def on_key(self, event: events.Key) -> None:
-        """Swallow what comes too early; Esc is safe at any time."""
+        """Hand on what comes too early; Esc is safe at any time."""
         if self.is_guarded and event.key != "escape":
             self._quiet_since = time.monotonic()
             event.stop()
             event.prevent_default()
+            if event.is_printable and event.character:
+                self.post_message(self.Typed(event.character))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Leave Esc to the screen, which stops the run, unless a reason is being written."""
@@ -237,24 +245,29 @@ class Approval(Vertical, can_focus=True):
 
     def on_focus(self) -> None:
         """Say which keys answer, now that they do."""
-        bound = keys.active(self.screen)
+        spoken, bound = not signs(self.app).draws, keys.active(self.screen)
         answers = (
-            f"{keys.short(bound[action])} {word}" for action, word in _ANSWERS if action in bound
+            Content.assemble((keys.short(bound[action], spoken=spoken), "bold"), f" {word}")
+            for action, word in _ANSWERS
+            if action in bound
         )
-        self._keys.update(Content("  ".join(answers)))
+        self._keys.update(Content("  ").join(answers))
 
     def on_blur(self) -> None:
-        """Say that the keys go elsewhere."""
-        self._keys.update(Content(_ELSEWHERE))
+        """Say how to get here, now that the keys go elsewhere."""
+        spoken = not signs(self.app).draws
+        key = keys.short(keys.changed(self.app).get("approval.go", "tab"), spoken=spoken)
+        self._keys.update(Content(f"Click here, or {key} from the prompt, to answer"))
 
 
-def _content(preview: str) -> Content:
+def _content(preview: str, signs: Signs) -> Content:
     """Return a preview as content, coloured by its signs where it is a unified diff."""
     text = unmistakable(preview[:MOST_SHOWN]).strip("\n")
     if (left := len(preview) - MOST_SHOWN) > 0:
         text += f"\n… {left} more characters are not shown"
     if not _is_diff(text):
         return Content(text)
+    text = diff.read_out(text, signs)
     styled = (Content.styled(line, _STYLES[diff.style_of(line)]) for line in text.split("\n"))
     return Content("\n").join(styled)
 

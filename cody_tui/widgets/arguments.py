@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from cody_tui.signs import PLAIN, Signs, in_words
 from cody_tui.text import one_line
 from cody_tui.widgets.diff import counts, edit_text
 
@@ -24,7 +25,6 @@ _SUBJECTS: Final[Mapping[str, Sequence[str]]] = {
 }
 """The argument that says what a call is about, under its possible names."""
 _FILES: Final = re.compile(r"^\*\*\* (?:Add|Update|Delete) File: (.+)$", re.MULTILINE)
-_STEP_SIGNS: Final = {"pending": "☐", "in_progress": "▸", "completed": "☑"}
 MOST_SUBJECT: Final = 400
 MOST_LOOKED_AT: Final = 4_000
 """Characters of unfinished arguments that are searched for the one that matters."""
@@ -39,7 +39,9 @@ def values_of(arguments: str) -> dict[str, object] | None:
     return values if isinstance(values, dict) else None
 
 
-def subject_of(name: str, arguments: str, values: Mapping[str, object] | None) -> str:
+def subject_of(
+    name: str, arguments: str, values: Mapping[str, object] | None, signs: Signs = PLAIN
+) -> str:
     """Return on one line what a call is about."""
     if values is None:
         return one_line(_unfinished(name, arguments), MOST_SUBJECT)
@@ -47,7 +49,7 @@ def subject_of(name: str, arguments: str, values: Mapping[str, object] | None) -
         files = [one_line(file, 80) for file in _FILES.findall(_patch_of(values))]
         return one_line(", ".join(files), MOST_SUBJECT)
     if name == "update_plan":
-        return _progress(values)
+        return _progress(values, signs)
     for key in _SUBJECTS.get(name, ()):
         if isinstance(value := values.get(key), str):
             return one_line(value, MOST_SUBJECT) + _beside(name, values)
@@ -55,21 +57,23 @@ def subject_of(name: str, arguments: str, values: Mapping[str, object] | None) -
     return one_line(pairs, MOST_SUBJECT)
 
 
-def note_of(name: str, values: Mapping[str, object] | None) -> str:
+def note_of(name: str, values: Mapping[str, object] | None, signs: Signs = PLAIN) -> str:
     """Return how many lines an edit adds and removes; nothing of other calls."""
     edit = None if values is None else edit_text(name, values)
     if edit is None:
         return ""
     added, removed = counts(edit)
-    return f"+{added:,} \N{MINUS SIGN}{removed:,}"
+    return in_words(f"+{added:,} \N{MINUS SIGN}{removed:,}", signs)
 
 
-def details_of(name: str, arguments: str, values: Mapping[str, object] | None) -> str:
+def details_of(
+    name: str, arguments: str, values: Mapping[str, object] | None, signs: Signs = PLAIN
+) -> str:
     """Return all arguments as people read them, or nothing where the line has said it all."""
     if values is None:
         return arguments.strip()
     if name == "update_plan":
-        return _plan(values)
+        return _plan(values, signs)
     rest = dict(values)
     lines: list[str] = []
     if name == "shell" and isinstance(command := rest.pop("command", None), str):
@@ -126,18 +130,18 @@ def _steps(values: Mapping[str, object]) -> list[tuple[str, str]]:
     ]
 
 
-def _progress(values: Mapping[str, object]) -> str:
+def _progress(values: Mapping[str, object], signs: Signs) -> str:
     steps = _steps(values)
     done = sum(status == "completed" for status, _ in steps)
-    now = next(
-        (f" · {one_line(step, 120)}" for status, step in steps if status == "in_progress"), ""
-    )
-    return f"{done}/{len(steps)} steps{now}"
+    now = [one_line(step, 120) for status, step in steps if status == "in_progress"]
+    count = f"{done}{'/' if signs.draws else ' of '}{len(steps)} steps"
+    return signs.separator.join([count, *now[:1]])
 
 
-def _plan(values: Mapping[str, object]) -> str:
+def _plan(values: Mapping[str, object], signs: Signs) -> str:
+    marks = {"in_progress": signs.running, "completed": signs.checked}
     lines = [
-        f"{_STEP_SIGNS.get(status, '☐')} {one_line(step, 400)}" for status, step in _steps(values)
+        marks.get(status, signs.unchecked) + one_line(step, 400) for status, step in _steps(values)
     ]
     why = values.get("explanation")
     return "\n".join([why, *lines] if isinstance(why, str) and why.strip() else lines)

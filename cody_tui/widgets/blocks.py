@@ -6,6 +6,7 @@ changes. Nothing here knows where on the screen it is.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Final
 
@@ -35,7 +36,7 @@ def content_width(width: int) -> int:
     return max(8, min(MAX_CONTENT, width - 2 * MARGIN))
 
 
-class Block:
+class Block(ABC):
     """Base of all blocks: keeps its strips as long as they hold."""
 
     gap = True
@@ -92,11 +93,9 @@ class Block:
     def _changed(self) -> None:
         self._key = None
 
+    @abstractmethod
     def _render(self, width: int, palette: Palette) -> Sequence[Strip]:
-        return made(self._lines(content_width(width), palette), width, palette)
-
-    def _lines(self, width: int, palette: Palette) -> list[Line]:
-        raise NotImplementedError
+        """Return the block's lines, made anew."""
 
 
 class FoldBlock(Block):
@@ -148,7 +147,8 @@ class PromptBlock(Block):
                 margin=0,
                 first=(bar,),
             )
-            less = to_strip([rest, self._note("▴ show less", palette)], width, ground, margin=0)
+            note = self._note(f"{palette.signs.less}show less", palette)
+            less = to_strip([rest, note], width, ground, margin=0)
             return JoinedRows([TextRows(look, self._text.strip("\r\n")), [less]])
         written = without_attachments(self._text)
         shown = printable(written[:PROMPT_CHARACTERS].strip("\r\n")).expandtabs(TAB)
@@ -193,8 +193,11 @@ class MessageBlock(Block):
 
     def strips(self, width: int, palette: Palette) -> Sequence[Strip]:
         """Return the message's lines; the stream keeps its own."""
-        self._strips = self._stream.strips(width, content_width(width), palette)
+        self._strips = self._render(width, palette)
         return self._strips
+
+    def _render(self, width: int, palette: Palette) -> Sequence[Strip]:
+        return self._stream.strips(width, content_width(width), palette)
 
     def hit(self, row: int, x: int) -> Hit | None:
         """Return what is hit; to copy a block of code is to know which of them it is."""
@@ -226,6 +229,9 @@ class TextBlock(Block):
         if (text, style) != self._shown:
             self._shown = (text, style)
             self._changed()
+
+    def _render(self, width: int, palette: Palette) -> Sequence[Strip]:
+        return made(self._lines(content_width(width), palette), width, palette)
 
     def _lines(self, width: int, palette: Palette) -> list[Line]:
         text, style = self._shown

@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from textual.strip import Strip
 
 from cody_tui.messages import Span
+from cody_tui.signs import PLAIN, Signs
 from cody_tui.text import one_line
 from cody_tui.widgets import diff
 from cody_tui.widgets.arguments import details_of, note_of, subject_of, values_of
@@ -64,8 +65,8 @@ class Made:
 class _Arguments:
     """The arguments of a call, read when somebody looks."""
 
-    def __init__(self, name: str, text: str) -> None:
-        self.name, self.text = name, text
+    def __init__(self, name: str, text: str, signs: Signs) -> None:
+        self.name, self.text, self.signs = name, text, signs
 
     @cached_property
     def values(self) -> dict[str, object] | None:
@@ -73,11 +74,11 @@ class _Arguments:
 
     @cached_property
     def subject(self) -> str:
-        return subject_of(self.name, self.text, self.values)
+        return subject_of(self.name, self.text, self.values, self.signs)
 
     @cached_property
     def note(self) -> str:
-        return note_of(self.name, self.values)
+        return note_of(self.name, self.values, self.signs)
 
     @cached_property
     def diff(self) -> str | None:
@@ -85,7 +86,7 @@ class _Arguments:
 
     @cached_property
     def details(self) -> str:
-        return details_of(self.name, self.text, self.values)
+        return details_of(self.name, self.text, self.values, self.signs)
 
 
 class CallBlock(FoldBlock):
@@ -97,7 +98,7 @@ class CallBlock(FoldBlock):
         super().__init__()
         self._inset = "  " if inset else ""
         self._made = Made("", "")
-        self._arguments = _Arguments("", "")
+        self._arguments = _Arguments("", "", PLAIN)
         self._preview: str | None = None
         self._answered = 0
         """When somebody answered whether it may be made: the time before is not its own."""
@@ -109,7 +110,7 @@ class CallBlock(FoldBlock):
         if call == before:
             return
         if (call.name, call.arguments) != (before.name, before.arguments):
-            self._arguments = _Arguments(call.name, call.arguments)
+            self._arguments = _Arguments(call.name, call.arguments, self._arguments.signs)
         if before.state == "asking" != call.state:
             self._answered = round(time.time() * 1000)
         self._preview = call.preview or self._preview
@@ -134,6 +135,8 @@ class CallBlock(FoldBlock):
         return is_counting
 
     def _render(self, width: int, palette: Palette) -> Sequence[Strip]:
+        if self._arguments.signs is not palette.signs:
+            self._arguments = _Arguments(self._made.name, self._made.arguments, palette.signs)
         head = made([self._head(content_width(width), palette)], width, palette)
         if not self._is_open:
             return [*head, *made(self._glance(content_width(width), palette), width, palette)]
@@ -143,7 +146,8 @@ class CallBlock(FoldBlock):
         call, arguments = self._made, self._arguments
         sign = sign_of(call.state, palette)
         name = one_line(call.name, 64) or "…"
-        after = [part for part in (arguments.note, self._took()) if part]
+        is_counted = call.state != "running" or palette.signs.draws
+        after = [part for part in (arguments.note, self._took() if is_counted else "") if part]
         tail = "".join(f"  {part}" for part in after)
         fold = self._fold_sign(palette)
         room = width - cell_len(f"{self._inset}{sign}{name}  {tail}{fold}")
@@ -172,7 +176,7 @@ class CallBlock(FoldBlock):
 
     def _body(self, width: int, palette: Palette) -> list[Sequence[Strip]]:
         indent = self._inset + "  "
-        edit = self._preview or self._arguments.diff
+        edit = diff.read_out(self._preview or self._arguments.diff or "", palette.signs)
         parts: list[Sequence[Strip]] = []
         if edit:
             parts.append(TextRows(_diff_look(width, palette, indent), edit))

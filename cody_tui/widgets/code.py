@@ -5,6 +5,8 @@ Pygments tells the tokens apart; what they look like is the palette's business.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
@@ -46,12 +48,27 @@ _STYLES: Final[dict[_TokenType, str]] = {
 }
 
 
-@lru_cache(maxsize=64)
+_lexers: Final[dict[str, Lexer | None]] = {}
+"""The lexers that were looked up, by the names of their languages; ``None`` while one is made."""
+
+
 def lexer_for(language: str) -> Lexer | None:
     """Return the lexer of a language, or ``None`` where there is none; looked up once."""
-    if language not in _languages():
-        return None
-    return get_lexer_by_name(language, stripnl=False, ensurenl=False)
+    lexer = _lexers.get(language)
+    if lexer is None and language in _languages():
+        lexer = _lexers[language] = get_lexer_by_name(language, stripnl=False, ensurenl=False)
+    return lexer
+
+
+def lexer_soon(language: str) -> Lexer | None:
+    """Return a lexer if it is there, and otherwise have it made meanwhile.
+
+    The first of a language takes as long as several frames, to import and to compile.
+    """
+    if language not in _lexers and language in _languages():
+        _lexers[language] = None
+        threading.Thread(target=lexer_for, args=(language,), daemon=True).start()
+    return _lexers.get(language)
 
 
 @lru_cache(maxsize=1)
@@ -77,10 +94,15 @@ def language_of(info: str) -> str:
     return info.split(maxsplit=1)[0].strip("{}.").lower() if info.strip() else ""
 
 
-def highlight(code: str, language: str, palette: Palette) -> list[Line]:
-    """Return one line of styled runs per line of code; a last newline begins no line."""
+def highlight(
+    code: str, language: str, palette: Palette, *, find: Callable[[str], Lexer | None] = lexer_for
+) -> list[Line]:
+    """Return one line of styled runs per line of code; a last newline begins no line.
+
+    ``find`` returns the lexer of a language; without one, code is shown plain.
+    """
     code = code.expandtabs(TAB).removesuffix("\n")
-    lexer = lexer_for(language) if len(code) <= MAX_HIGHLIGHTED else None
+    lexer = find(language) if len(code) <= MAX_HIGHLIGHTED else None
     if lexer is None:
         plain = palette["fence"]
         return [[(line, plain)] for line in code.split("\n")]

@@ -1,4 +1,4 @@
-"""What the word at the cursor of the prompt could become, and the keys that decide it."""
+"""What the word at the cursor of the prompt could become, and what is taken of it."""
 
 from __future__ import annotations
 
@@ -33,11 +33,6 @@ class Completer:
         self._dismissed: tuple[int, int] | None = None
         self._search: Worker[None] | None = None
 
-    @property
-    def is_open(self) -> bool:
-        """Whether there is something to choose from."""
-        return self._list is not None and self._list.is_open
-
     def update(self) -> None:
         """Offer what fits the word at the cursor."""
         word = self._current()
@@ -62,21 +57,36 @@ class Completer:
         if self._list is not None:
             self._list.offer(())
 
-    def key(self, key: str) -> bool:
-        """Do what a key does to the list; tell whether it did anything."""
-        self.update()
-        if self._list is None or not self._list.is_open:
+    def move(self, step: int) -> bool:
+        """Choose another row; tell whether there is any."""
+        if (offered := self._offered()) is not None:
+            offered.move(step)
+        return offered is not None
+
+    def take(self, *, unless_complete: bool = False) -> bool:
+        """Take the chosen row; tell whether there was one.
+
+        With ``unless_complete``, a word that cannot become anything else is left as it is.
+        """
+        offered = self._offered()
+        if offered is None or offered.suggestion is None:
             return False
-        if key in ("up", "down"):
-            self._list.move(1 if key == "down" else -1)
-        elif key == "escape":
-            self.dismiss()
-        elif key == "tab" or (key == "enter" and not self._is_complete()):
-            if (suggestion := self._list.suggestion) is not None:
-                self._take(suggestion)
-        else:
+        if unless_complete and self._is_complete():
             return False
+        self._take(offered.suggestion)
         return True
+
+    def leave(self) -> bool:
+        """Offer nothing for the word at the cursor; tell whether anything was offered."""
+        is_offered = self._offered() is not None
+        if is_offered:
+            self.dismiss()
+        return is_offered
+
+    def _offered(self) -> Suggestions | None:
+        """Return the list, if there is something on it for the word as it stands."""
+        self.update()
+        return self._list if self._list is not None and self._list.is_open else None
 
     def _look_for(self, word: Word) -> None:
         self._stop()
@@ -103,7 +113,8 @@ class Completer:
             self.dismiss()
             return
         if word == self._word:
-            self._offer([Suggestion(path, path) for path in paths])
+            # Of a name that cannot be shown as it is, what is written would be another one.
+            self._offer([Suggestion(path, path) for path in paths if path.isprintable()])
 
     def _offer(self, rows: Sequence[Suggestion]) -> None:
         if self._list is None:
@@ -129,7 +140,7 @@ class Completer:
         self.close()
 
     def _is_complete(self) -> bool:
-        """Tell whether nothing is left to choose: Enter then is for the prompt."""
+        """Tell whether nothing is left to choose."""
         if self._word is None or self._list is None:
             return True
         if self._word.kind == "command":

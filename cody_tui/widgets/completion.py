@@ -16,11 +16,11 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from cody_tui.signs import signs
 from cody_tui.text import printable
 
 MOST_ROWS: Final = 8
 _NOTE_GAP: Final = 3
-_CHOSEN: Final = "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} "
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,8 @@ class Suggestions(Widget, can_focus=False):
         )
 
     def _line(self, row: Suggestion, width: int, column: int, is_chosen: bool) -> Content:
-        mark = _CHOSEN if is_chosen else " " * len(_CHOSEN)
+        sign = signs(self.app).cursor
+        mark = sign if is_chosen else " " * len(sign)
         label = _cut(printable(row.label), width - len(mark), keep_start=row.keep_start)
         note = printable(row.note)
         if not note or column + len(mark) + cell_len(note) > width:

@@ -11,20 +11,20 @@ from typing import ClassVar, Final
 
 from rich.cells import cell_len
 from rich.segment import Segment
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
+from textual.geometry import Offset
 from textual.strip import Strip
 from textual.widget import Widget
 
+from cody_tui.keys import hints, listed
 from cody_tui.text import printable
-from cody_tui.widgets.viewport import Position, Viewport
+from cody_tui.widgets.marking import laid_over
+from cody_tui.widgets.searched import SearchedViewport
+from cody_tui.widgets.viewport import Position
 
-KEYS: Final = " Copying   ↑↓ move   v select   y copy   Esc leave"
-SELECTING: Final = " Selecting   ↑↓ move   y copy   v give up   Esc leave"
 SIGN: Final = "▶"
-
-
-def _key(key: str, action: str, name: str, tooltip: str) -> Binding:
-    return Binding(key, action, tooltip, id=f"copying.{name}", tooltip=tooltip, show=False)
+_MOVING: Final = {"copying.up": "up", "copying.down": "down"}
+_LEAVING: Final = {"copying.copy": "copy", "copying.leave": "leave"}
 
 
 class LineCursor:
@@ -52,19 +52,19 @@ class LineCursor:
         self._anchor = self.line if self._anchor is None else None
 
 
-class CopyingViewport(Viewport):
+class CopyingViewport(SearchedViewport):
     """A viewport whose lines can be chosen and copied without a mouse."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        _key("up,k", "move_line(-1)", "up", "Copying: the line above"),
-        _key("down,j", "move_line(1)", "down", "Copying: the line below"),
-        _key("pageup", "move_page(-1)", "page_up", "Copying: a screen up"),
-        _key("pagedown", "move_page(1)", "page_down", "Copying: a screen down"),
-        _key("home", "show_line('first')", "first", "Copying: the first line"),
-        _key("end", "show_line('last')", "last", "Copying: the last line"),
-        _key("v,space", "select_lines", "select", "Copying: begin a selection, or give it up"),
-        _key("y,enter,ctrl+c", "copy_lines", "copy", "Copying: copy and leave"),
-        _key("escape,q", "leave_lines", "leave", "Copying: leave"),
+        listed("up,k", "move_line(-1)", "copying.up", "The line above"),
+        listed("down,j", "move_line(1)", "copying.down", "The line below"),
+        listed("pageup", "move_page(-1)", "copying.page_up", "A screen up"),
+        listed("pagedown", "move_page(1)", "copying.page_down", "A screen down"),
+        listed("home", "show_line('first')", "copying.first", "The first line"),
+        listed("end", "show_line('last')", "copying.last", "The last line"),
+        listed("v,space", "select_lines", "copying.select", "Begin a selection, or give it up"),
+        listed("y,enter,ctrl+c", "copy_lines", "copying.copy", "Copy and leave"),
+        listed("escape,q", "leave_lines", "copying.leave", "Leave"),
     ]
 
     def __init__(self) -> None:
@@ -208,10 +208,18 @@ class CopyingViewport(Viewport):
         for y, position in enumerate(self._positions()):
             if position is not None and first <= position <= last:
                 if self._lines.is_selecting:
-                    rows[y] = rows[y].apply_style(palette["selection"])
+                    rows[y] = laid_over(rows[y], palette["selection"])
                 if position == self._lines.line:
-                    rows[y] = Strip.join([sign, rows[y].crop(1, width)])
+                    self.app.cursor_position = self.content_region.offset + Offset(0, y)
+                    if palette.signs.draws:
+                        rows[y] = Strip.join([sign, rows[y].crop(1, width)])
         if self.size.height > 1:
-            text = SELECTING if self._lines.is_selecting else KEYS
+            text = self._said(self._lines.is_selecting)
             hint = Strip([Segment(text, palette["label"])], cell_len(text))
             rows.append(hint.adjust_cell_length(width, palette["label"]).crop(0, width))
+
+    def _said(self, is_selecting: bool) -> str:
+        """Return what is going on and what the keys do."""
+        select = {"copying.select": "give up" if is_selecting else "select"}
+        words = hints(self.app, CopyingViewport.BINDINGS, {**_MOVING, **select, **_LEAVING})
+        return f" {'Selecting' if is_selecting else 'Copying'}  {words}"

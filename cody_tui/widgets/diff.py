@@ -7,9 +7,12 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from cody_tui.signs import Signs
+
 MOST_COMPARED: Final = 2_000
 """Lines of two texts that are compared; what is longer goes and comes as a whole."""
 _HEADING: Final = re.compile(r'(?:---|\+\+\+) (?:[ab]/|"[ab]/|/dev/null)|\*\*\* ')
+_WORDS: Final = {"inserted": "added: ", "deleted": "removed: "}
 _STYLES: Final = {"+": "inserted", "-": "deleted", "@": "comment"}
 
 
@@ -33,7 +36,22 @@ def style_of(line: str) -> str:
     """Return the name of the style of a line of a diff."""
     if _HEADING.match(line):
         return "strong"
+    for style, word in _WORDS.items():
+        if line.startswith(word):
+            return style
     return _STYLES.get(line[:1], "muted")
+
+
+def read_out(diff: str, signs: Signs) -> str:
+    """Return a diff in which words say what comes and goes, where signs are words."""
+    if signs.draws or not diff:
+        return diff
+    return "\n".join(map(_read_out, diff.split("\n")))
+
+
+def _read_out(line: str) -> str:
+    word = _WORDS.get(style_of(line))
+    return line if word is None else word + line[1:]
 
 
 def counts(diff: str) -> tuple[int, int]:

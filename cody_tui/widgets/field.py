@@ -2,18 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
+
 from textual import events
+from textual.binding import BindingType
 from textual.geometry import Offset, Region
 from textual.strip import Strip
 from textual.widgets import TextArea
+from textual.widgets.text_area import TextAreaTheme
 
+from cody_tui.keys import key_for, named
 from cody_tui.text import printable
 from cody_tui.widgets.pastes import MOST_UNFOLDED, Pastes
 from cody_tui.widgets.still import Still
 
+THEME: Final = "field"
 
-class Field(Still, TextArea):
+
+@dataclass
+class _Look(TextAreaTheme):
+    """The styles that CSS says: looked up when they have changed, not again for every key."""
+
+    is_current: bool = field(default=False, init=False)
+
+    def apply_css(self, text_area: TextArea) -> None:
+        """Look them up."""
+        if not self.is_current:
+            super().apply_css(text_area)
+            self.is_current = True
+
+
+class Field(Still, TextArea, inherit_bindings=False):
     """Text in which long pastes are folded. ``text`` spells them out, ``shown_text`` does not."""
+
+    # Some keys of the text area's own have another meaning on the screen that it is part of.
+    BINDINGS: ClassVar[list[BindingType]] = named(
+        TextArea.BINDINGS,
+        "edit",
+        changes={
+            "redo": "alt+z,super+y",
+            "delete_to_end_of_line_or_delete_line": "alt+k",
+            "delete_to_start_of_line": "super+backspace",
+        },
+        without=("cursor_page_up", "cursor_page_down"),
+    )
 
     def __init__(self, placeholder: str) -> None:
         super().__init__(
@@ -22,6 +55,8 @@ class Field(Still, TextArea):
             placeholder=placeholder,
             tab_behavior="focus",
         )
+        self.register_theme(_Look(THEME))
+        self.theme = THEME
         self.cursor_blink = False
         self._pastes = Pastes()
 
@@ -40,8 +75,8 @@ class Field(Still, TextArea):
         return self.document.text
 
     def write(self, text: str) -> None:
-        """Replace the text and put the cursor at its end."""
-        self.load_text(self._pastes.fold(text))
+        """Replace the text and put the cursor at its end; it is made safe to show."""
+        self.load_text(self._pastes.fold(printable(text)))
         self.move_cursor(self.document.end)
 
     def unfold(self) -> None:
@@ -59,7 +94,8 @@ class Field(Still, TextArea):
         line, start, end = (here or spans)[0]
         token = self.document.get_line(line)[start:end]
         if self._pastes.size(token) > MOST_UNFOLDED:
-            self.say("That is too long to unfold; Ctrl+X Ctrl+E opens it in your editor")
+            key = key_for(self.app, "prompt.editor", "ctrl+x ctrl+e")
+            self.say(f"That is too long to unfold: {key} opens it in your editor")
             return
         content = self._pastes.unfold(token)
         self.replace(content, (line, start), (line, end), maintain_selection_offset=False)
@@ -84,6 +120,12 @@ class Field(Still, TextArea):
         """Delete a character, or a folded paste as a whole."""
         if not self._delete_paste(at_end=False):
             super().action_delete_right()
+
+    def notify_style_update(self) -> None:
+        """Have the styles looked up anew."""
+        if isinstance(self._theme, _Look):
+            self._theme.is_current = False
+        super().notify_style_update()
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Draw, and let the terminal's cursor stand at the caret: input methods open there.

@@ -40,7 +40,8 @@ def inline_runs(tokens: Iterable[Token], palette: Palette, ground: Style) -> lis
             links.append((href, len(runs)))
             styles.append(styles[-1] + _link(href, palette))
         elif kind == "image":
-            runs.append((f"🖼 {token.content}", styles[-1] + palette.over("link", "text")))
+            text = palette.signs.image + token.content
+            runs.append((text, styles[-1] + palette.over("link", "text")))
         elif token.nesting == -1:
             styles.pop()
             if kind == "link_close":

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from rich.cells import cell_len, chop_cells
 from rich.segment import Segment
 from rich.style import Style
+from textual.cache import FIFOCache
 from textual.color import Color
 from textual.filter import LineFilter
 from textual.strip import Strip
@@ -29,18 +30,40 @@ _WORD: Final = re.compile(rf"[{_WIDE}][{_CLOSING}]*\s*|[^\s{_WIDE}]+\s*|\s+")
 """What stays together: a word with the space behind it, or one wide character."""
 
 
-class Row(Strip):
-    """A strip that can be drawn and leaves no garbage when it is dropped.
+class _Forgetful(FIFOCache[Any, Any]):
+    """A cache that keeps nothing."""
 
-    A strip remembers what was made of it, and made of it whole or in colours that were right
-    already it is itself: it would hold itself until a search for garbage finds it.
+    __slots__ = ()
+
+    def get(self, key: object, default: Any = None) -> Any:
+        """Return the default."""
+        return default
+
+    def __setitem__(self, key: object, value: object) -> None:
+        """Keep nothing."""
+
+
+_FORGETFUL: Final = _Forgetful(0)
+
+
+class Row(Strip):
+    """A strip that can be drawn, is small, and leaves no garbage when it is dropped.
+
+    A strip has seven caches for what was made of it, a kilobyte, and is in some of them itself: it
+    would hold itself until a search for garbage finds it. Of a row only what is drawn is kept.
     """
 
-    __slots__ = ["_right_for"]
+    __slots__ = ["_filtered", "_filtered_for"]
 
     def __init__(self, segments: Iterable[Segment], cell_length: int | None = None) -> None:
-        super().__init__(segments, cell_length)
-        self._right_for: tuple[LineFilter, Color] | None = None
+        self._segments = list(segments)
+        self._cell_length = cell_length
+        self._divide_cache = self._crop_cache = self._style_cache = _FORGETFUL
+        self._filter_cache = self._line_length_cache = self._crop_extend_cache = _FORGETFUL
+        self._offsets_cache = _FORGETFUL
+        self._render_cache = self._link_ids = self._cell_count = None
+        self._filtered_for: tuple[LineFilter, Color] | None = None
+        self._filtered: Strip | None = None
 
     def divide(self, cuts: Iterable[int]) -> Sequence[Strip]:
         """Return the row in parts."""
@@ -49,17 +72,12 @@ class Row(Strip):
 
     def apply_filter(self, filter: LineFilter, background: Color) -> Strip:  # noqa: A002
         """Return the row in other colours, or as it is."""
-        if self._right_for == (filter, background):
-            return self
-        cached = self._filter_cache.get((filter, background))
-        if cached is not None:
-            return cached
-        segments = filter.apply(self._segments, background)
-        if segments == self._segments:
-            self._right_for = (filter, background)
-            return self
-        self._filter_cache[filter, background] = row = Row(segments, self.cell_length)
-        return row
+        if self._filtered_for != (filter, background):
+            segments = filter.apply(self._segments, background)
+            is_right = segments == self._segments
+            self._filtered = None if is_right else Row(segments, self.cell_length)
+            self._filtered_for = (filter, background)
+        return self if self._filtered is None else self._filtered
 
 
 def to_strip(line: Iterable[Run], width: int, ground: Style, *, margin: int = 2) -> Strip:

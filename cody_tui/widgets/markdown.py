@@ -21,8 +21,7 @@ PARSER: Final = MarkdownIt("commonmark", {"html": False}).enable(["table", "stri
 MAX_DEPTH: Final = 12
 """Lists and quotes nested deeper are no longer indented: there is an end to the width."""
 
-_BOXES: Final = {"[ ] ": "☐ ", "[x] ": "☑ ", "[X] ": "☑ "}
-_BULLETS: Final = ("•", "◦", "▪")
+_BOXES: Final = {"[ ] ": False, "[x] ": True, "[X] ": True}
 
 
 class Renderer:
@@ -96,13 +95,16 @@ class Renderer:
         )
         if depth >= MAX_DEPTH:
             return lines
-        bar = ("▎ " if self.palette.signs.draws else "> ", self.palette["rule"])
-        return prefixed(lines or [[]], bar, bar)
+        signs = self.palette.signs
+        bar = (signs.quote, self.palette["rule"])
+        return prefixed(lines or [[]], bar, bar if signs.draws else ("  ", bar[1]))
 
     def _list(self, node: SyntaxTreeNode, width: int, ground: Style, depth: int) -> list[Line]:
         loose = any(not _is_tight(item) for item in node.children)
         ordered = node.type == "ordered_list"
         start = int(node.attrs.get("start", 1)) if ordered else 0
+        signs = self.palette.signs
+        bullet = signs.bullets[depth % len(signs.bullets)]
         size = len(str(start + len(node.children) - 1)) + 2 if ordered else 2
         nested = depth < MAX_DEPTH
         lines: list[Line] = []
@@ -110,7 +112,8 @@ class Renderer:
             if ordered:
                 marker = f"{start + index}.".rjust(size - 1) + " "
             else:
-                marker = _take_box(item) or f"{_BULLETS[depth % len(_BULLETS)]} "
+                is_checked = _take_box(item)
+                marker = bullet if is_checked is None else signs.box(is_checked)
             inner = width - size if nested else width
             body = self.blocks(
                 item.children, width=inner, ground=ground, tight=not loose, depth=depth + 1
@@ -153,17 +156,18 @@ def code_blocks(source: str) -> list[str]:
     return [token.content for token in tokens if token.type in ("fence", "code_block")]
 
 
-def _take_box(item: SyntaxTreeNode) -> str:
-    """Take the ``[x]`` from the beginning of a task and return the sign for it."""
+def _take_box(item: SyntaxTreeNode) -> bool | None:
+    """Take the ``[x]`` from the beginning of a task; return whether it is done, if it is a task."""
     paragraph = item.children[0] if item.children else None
     if paragraph is None or paragraph.type != "paragraph":
-        return ""
+        return None
     inline = paragraph.children[0].token if paragraph.children else None
     first = inline.children[0] if inline is not None and inline.children else None
-    if first is None or first.type != "text" or (sign := _BOXES.get(first.content[:4])) is None:
-        return ""
+    if first is None or first.type != "text" or first.content[:4] not in _BOXES:
+        return None
+    is_done = _BOXES[first.content[:4]]
     first.content = first.content[4:]
-    return sign
+    return is_done
 
 
 def _is_tight(item: SyntaxTreeNode) -> bool:

@@ -15,6 +15,7 @@ PREFIX: Final = "transcript--"
 NAMES: Final = (
     "text", "muted", "faint", "heading", "strong", "link", "code", "quote", "rule",
     "prompt", "bar", "queued", "fence", "label", "error", "success", "hint", "selection", "cursor",
+    "match", "found",
     "keyword", "string", "number", "comment", "function", "type", "inserted", "deleted",
 )  # fmt: skip
 """What a transcript tells apart. Each is a component class of the widget."""

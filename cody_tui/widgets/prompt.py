@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from textual import events, work
-from textual.binding import Binding, BindingType
+from textual.binding import Binding
 from textual.message import Message
 from textual.reactive import reactive
 from textual.timer import Timer
 
+from cody_tui import keys
 from cody_tui.actions import Action
 from cody_tui.drafts import Drafts
 from cody_tui.prompts import Prompts
@@ -32,17 +33,12 @@ from cody_tui.widgets.recall import Recall
 logger = logging.getLogger(__name__)
 
 CHORD_SECONDS: Final = 1.0
-"""How long Ctrl+X waits for its second key."""
+"""How long the first key of a chord waits for the second."""
+WRITING_SECONDS: Final = 3.0
+"""How long after a key somebody may still be writing."""
 DRAFT_SECONDS: Final = 0.5
 """How long after a change it is saved."""
 
-_NEWLINE_KEYS: Final = frozenset({"shift+enter", "ctrl+j", "alt+enter"})
-_CHORDS: Final = {
-    "ctrl+e": "prompt.editor",
-    "e": "prompt.editor",
-    "ctrl+p": "prompt.unfold",
-    "p": "prompt.unfold",
-}
 _COMMAND: Final = re.compile(r"/([^\s/]+)(?:\s+(.*))?", re.DOTALL)
 
 
@@ -69,29 +65,39 @@ class Prompt(Field):
     class Recalled(Message):
         """The user wants the last prompt that waits back."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
+    KEYS: ClassVar[tuple[Binding, ...]] = (
+        Binding("up", "choose_above", "In a list above the prompt: up", id="completion.up"),
+        Binding("down", "choose_below", "In a list above the prompt: down", id="completion.down"),
+        Binding("tab", "complete", "Take what is chosen there", id="completion.take"),
+        Binding("escape", "dismiss", "Do without the list", id="completion.dismiss"),
+        Binding("enter", "send", "Send the prompt", id="prompt.send"),
         Binding(
-            "ctrl+u",
-            "clear_all",
-            "Clear",
-            id="prompt.clear",
-            tooltip="Empty the prompt; Up brings it back",
-            show=False,
+            "shift+enter,ctrl+j,alt+enter", "break_line", "Begin a new line", id="prompt.newline"
         ),
-    ]
+        Binding("up", "go_back", "On the first line: what was sent before", id="prompt.older"),
+        Binding("down", "go_forth", "On the last line: what was sent after", id="prompt.newer"),
+        Binding("home", "show_start", "While it is empty: show the beginning", id="prompt.start"),
+        Binding("end", "show_end", "While it is empty: show the end", id="prompt.end"),
+        Binding("ctrl+u", "clear", "Empty the prompt, to be had back", id="prompt.clear"),
+    )
+    """The keys that mean something here, each with what it does; the first that can be done counts.
+
+    They are not Textual's, since it may do the next with the same key when there is nothing to do.
+    """
 
     waiting: reactive[int] = reactive(0)
     """How many prompts wait for the answer before them."""
 
     def __init__(self) -> None:
-        super().__init__("Ask anything")
+        super().__init__("Ask anything: @ names a file, / a command")
         self.commands: Sequence[Action] = ()
         self.find_files: FindFiles | None = None
         self._completer = Completer(self)
         self._history: list[str] = []
         self._back = 0
         self._draft = ""
-        self._chord_ends = 0.0
+        self._chord, self._chord_ends = "", 0.0
+        self._typed_at = float("-inf")
         self._recall: Recall | None = None
         self._ever: Prompts | None = None
         self._drafts = Drafts()
@@ -100,6 +106,12 @@ class Prompt(Field):
         self._saving: Timer | None = None
 
     # What is written, and was before
+
+    @property
+    def is_being_written(self) -> bool:
+        """Whether somebody is in the middle of it."""
+        typed_lately = time.monotonic() - self._typed_at < WRITING_SECONDS
+        return typed_lately and self.has_focus and bool(self.shown_text.strip())
 
     def remember(self, prompts: list[str]) -> None:
         """Replace the history, oldest first."""
@@ -122,11 +134,6 @@ class Prompt(Field):
         """Replace the text and put the cursor at its end."""
         super().write(text)
         self._completer.dismiss()
-
-    def action_clear_all(self) -> None:
-        """Empty the field, and keep what was in it within reach of Up."""
-        self._keep(self.text)
-        self.write("")
 
     def search_history(self) -> None:
         """Search everything that was ever sent."""
@@ -212,7 +219,7 @@ class Prompt(Field):
         try:
             await asyncio.to_thread(prompts.append, text)
         except OSError as error:
-            self.say(f"The prompt is not kept for Ctrl+R: {error}")
+            self.say(f"The prompt cannot be kept for later: {error}")
 
     def on_unmount(self) -> None:
         """Save what was written last."""
@@ -227,7 +234,8 @@ class Prompt(Field):
 
     async def on_key(self, event: events.Key) -> None:
         """Complete, send, break the line or go through the history; all else is typing."""
-        if self._key(event.key):
+        self._typed_at = time.monotonic()
+        if self._two_keys(event.key) or self._key(event.key):
             event.stop()
             event.prevent_default()
 
@@ -248,51 +256,108 @@ class Prompt(Field):
 
     def watch_waiting(self, waiting: int) -> None:
         """Say how many wait, and how to get at them."""
-        self.border_subtitle = f"{waiting} waiting · ↑ edit" if waiting else ""
+        key = keys.key_for(self.app, "prompt.older", "up")
+        self.border_subtitle = f"{waiting} waiting · {key} edits" if waiting else ""
 
     def _key(self, key: str) -> bool:
         """Do what a key does here; everything else is typing."""
-        if self._chord(key) or self._completer.key(key):
-            return True
-        if key == "enter":
-            return self._send_or_break()
-        if key in _NEWLINE_KEYS:
-            self.insert("\n")
-            return True
-        if key == "up" and self._visual_row == 0:
-            return self._go_back()
-        if key == "down" and self._visual_row == self.wrapped_document.height - 1:
-            return self._recall_sent(-1)
+        users = keys.changed(self.app)
+        for binding in self.KEYS:
+            meant = users.get(binding.id or "", binding.key)
+            if key in meant.split(",") and getattr(self, f"_{binding.action}")():
+                return True
         return False
 
-    def _chord(self, key: str) -> bool:
-        """Begin or end one; Ctrl+X still cuts what is selected."""
-        ends, self._chord_ends = self._chord_ends, 0.0
-        if time.monotonic() < ends and (action_id := _CHORDS.get(key)):
+    def _two_keys(self, key: str) -> bool:
+        """Begin or end a chord; a first key of one still cuts what is selected."""
+        first, self._chord = self._chord, ""
+        chords = self._chords()
+        in_time = first and time.monotonic() < self._chord_ends
+        if in_time and (action_id := chords.get(f"{first} {key}")):
             self.post_message(self.Commanded(action_id))
             return True
-        if key == "ctrl+x" and self.selection.is_empty:
-            self._chord_ends = time.monotonic() + CHORD_SECONDS
+        if self.selection.is_empty and any(chord.startswith(f"{key} ") for chord in chords):
+            self._chord, self._chord_ends = key, time.monotonic() + CHORD_SECONDS
             return True
         return False
+
+    def _chords(self) -> dict[str, str]:
+        """Return the ids of actions under the two keys that do them."""
+        users = keys.changed(self.app)
+        return {
+            chord: action.id
+            for action in self.commands
+            for chord in users.get(action.id, action.key).split(",")
+            if " " in chord
+        }
+
+    # Each of them tells whether it has done anything
+
+    def _choose_above(self) -> bool:
+        return self._completer.move(-1)
+
+    def _choose_below(self) -> bool:
+        return self._completer.move(1)
+
+    def _complete(self) -> bool:
+        return self._completer.take()
+
+    def _dismiss(self) -> bool:
+        return self._completer.leave()
+
+    def _break_line(self) -> bool:
+        self.insert("\n")
+        return True
+
+    def _go_back(self) -> bool:
+        if self._visual_row != 0:
+            return False
+        if self.waiting and not self.shown_text:
+            self.post_message(self.Recalled())
+            return True
+        return self._recall_sent(1)
+
+    def _go_forth(self) -> bool:
+        is_last = self._visual_row == self.wrapped_document.height - 1
+        return is_last and self._recall_sent(-1)
+
+    def _show_start(self) -> bool:
+        return self._show("chat.start")
+
+    def _show_end(self) -> bool:
+        return self._show("chat.end")
+
+    def _show(self, action_id: str) -> bool:
+        if not self.shown_text:
+            self.post_message(self.Commanded(action_id))
+        return not self.shown_text
+
+    def _clear(self) -> bool:
+        """Empty the field, and keep what was in it within reach of Up."""
+        self._keep(self.text)
+        self.write("")
+        return True
 
     @property
     def _visual_row(self) -> int:
         return self.wrapped_document.location_to_offset(self.cursor_location).y
 
-    def _send_or_break(self) -> bool:
+    def _send(self) -> bool:
+        if self._completer.take(unless_complete=True):
+            return True
         row, column = self.cursor_location
         if column and self.document.get_line(row)[column - 1] == "\\":
             self.replace("\n", (row, column - 1), (row, column), maintain_selection_offset=False)
         elif not self._command():
-            self._send()
+            self._post()
         return True
 
-    def _send(self) -> None:
+    def _post(self) -> None:
         shown, text = self.shown_text.strip(), self.text.strip()
         if not text:
             return
         self._keep(text)
+        self._typed_at = float("-inf")
         if self._ever is not None:
             self._add_to_ever(self._ever, text)
         self.write("")
@@ -320,12 +385,6 @@ class Prompt(Field):
         if text.strip() and self._history[-1:] != [text]:
             self._history.append(text)
         self._back = 0
-
-    def _go_back(self) -> bool:
-        if self.waiting and not self.shown_text:
-            self.post_message(self.Recalled())
-            return True
-        return self._recall_sent(1)
 
     def _recall_sent(self, step: int) -> bool:
         back = self._back + step

@@ -57,14 +57,16 @@ class ReasoningBlock(FoldBlock):
 
     def _render(self, width: int, palette: Palette) -> Sequence[Strip]:
         fold = (self._fold_sign(palette), marked(palette["faint"], "fold"))
-        line: Line = [(self._headline(), palette["faint"]), fold]
+        line: Line = [(self._headline(palette), palette["faint"]), fold]
         head = made([line], width, palette)
         return JoinedRows([head, self._thoughts(width, palette)]) if self._is_open else head
 
-    def _headline(self) -> str:
+    def _headline(self, palette: Palette) -> str:
         span = self._span
         if self._is_live:
-            return "Thinking…" if span is None else f"Thinking… {_seconds(span)} s"
+            # Not read out: a number that changes would be, again and again.
+            seconds = 0 if span is None or not palette.signs.draws else _seconds(span)
+            return f"Thinking… {seconds} s" if seconds else "Thinking…"
         seconds = 0 if span is None else _seconds(span)
         return f"Thought for {seconds} s" if seconds else "Thought"
 

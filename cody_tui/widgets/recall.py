@@ -10,30 +10,18 @@ from typing import ClassVar, Final
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widgets import Input
 
+from cody_tui.keys import listed
 from cody_tui.matching import best
-from cody_tui.text import one_line, printable
+from cody_tui.text import one_line
 from cody_tui.widgets.completion import MOST_ROWS, Suggestion, Suggestions
+from cody_tui.widgets.one_line import OneLine
 
 _LOOKED_AT: Final = 400
 """Characters of a prompt that are searched and shown."""
-
-
-def _key(key: str, action: str, name: str, tooltip: str) -> Binding:
-    return Binding(key, action, tooltip, id=f"recall.{name}", tooltip=tooltip, show=False)
-
-
-class _Query(Input):
-    """One line that is looked for."""
-
-    def on_paste(self, event: events.Paste) -> None:
-        """Insert what was pasted as text, on one line."""
-        event.stop()
-        event.prevent_default()
-        self.insert_text_at_cursor(" ".join(printable(event.text).split()))
 
 
 class Recall(Vertical):
@@ -46,16 +34,14 @@ class Recall(Vertical):
         margin: 0 1;
         padding: 0 1;
         background: $surface;
-        & _Query { padding: 0 2; background: $panel; &:focus { background: $panel; } }
+        & OneLine { padding: 0 2; background: $panel; &:focus { background: $panel; } }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        _key("up", "move(-1)", "up", "The prompt above"),
-        _key("down", "move(1)", "down", "The prompt below"),
-        _key("ctrl+r", "move(1)", "next", "The next prompt"),
-        _key("enter", "take", "take", "Take this prompt"),
-        _key("tab", "take", "take_too", "Take this prompt"),
-        _key("escape", "leave", "leave", "Go back to the prompt"),
+        listed("up", "move(-1)", "recall.up", "The prompt above"),
+        listed("down,ctrl+r", "move(1)", "recall.down", "The prompt below"),
+        listed("tab", "take", "recall.take", "Take this prompt, as Enter does"),
+        listed("escape", "leave", "recall.leave", "Go back to the prompt"),
     ]
 
     def __init__(self, done: Callable[[str | None], None]) -> None:
@@ -64,8 +50,7 @@ class Recall(Vertical):
         self._done = done
         self._prompts: Sequence[str] = ()
         self._list = Suggestions(self._clicked)
-        self._query = _Query(compact=True, placeholder="Search what was sent before")
-        self._query.cursor_blink = False
+        self._query = OneLine(placeholder="Search what was sent before")
 
     def compose(self) -> ComposeResult:
         """Put the field below what it finds."""

@@ -6,6 +6,7 @@ counted once, which is cheap; a row becomes a strip when it is asked for.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,9 +26,9 @@ MOST_KEPT: Final = 1_000
 class Rows(Sequence[Strip]):
     """A sequence of strips that knows its length before it has them."""
 
+    @abstractmethod
     def row(self, index: int) -> Strip:
         """Return one row; ``index`` is not negative and less than the length."""
-        raise NotImplementedError
 
     @overload
     def __getitem__(self, index: int) -> Strip: ...

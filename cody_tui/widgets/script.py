@@ -131,7 +131,7 @@ class OutcomeBlock(Block):
             parts.append(self._part(logs, "faint", "  ", width, palette))
         if outcome.strip():
             style = "muted" if success else "error"
-            sign = "  → " if success else f"  {palette.signs.failed}"
+            sign = f"  {palette.signs.result if success else palette.signs.failed}"
             parts.append(self._part(outcome, style, sign, width, palette))
         return JoinedRows(parts)
 

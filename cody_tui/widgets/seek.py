@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias
 
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from cody_tui.text import printable
+from cody_tui.keys import hints, listed
+from cody_tui.widgets.one_line import OneLine
 
 Step: TypeAlias = Literal["first", "next", "previous", "leave"]
-_KEYS = "Enter next  Up back  Esc close"
-
-
-class _Field(Input):
-    def on_paste(self, event: events.Paste) -> None:
-        """Insert what was pasted as text, on one line."""
-        event.stop()
-        event.prevent_default()
-        self.insert_text_at_cursor(" ".join(printable(event.text).split()))
+_WORDS: Final = {"line.submit": "next", "seek.previous": "back", "seek.leave": "close"}
 
 
 class Seek(Horizontal):
@@ -33,26 +26,25 @@ class Seek(Horizontal):
     Seek {
         dock: top; height: 1; padding: 0 2; background: $surface;
         & > .seek--label { width: auto; color: $text-muted; }
-        & > _Field { width: 1fr; height: 1; border: none; padding: 0; background: $surface; }
-        & > _Field:focus { border: none; }
+        & > OneLine { width: 1fr; height: 1; border: none; padding: 0; background: $surface; }
+        & > OneLine:focus { border: none; }
         & > .seek--place { width: auto; padding: 0 2; }
         & > .seek--keys { width: auto; color: $text-muted; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter,down", "step('next')", "Next", id="seek.next", show=False, priority=True),
-        Binding(
-            "shift+enter,up", "step('previous')", "Previous",
-            id="seek.previous", show=False, priority=True,
+        listed("down", "step('next')", "seek.next", "The next place, as with Enter", priority=True),
+        listed(
+            "up,shift+enter", "step('previous')", "seek.previous", "The place before",
+            priority=True,
         ),
-        Binding("escape", "step('leave')", "Close", id="seek.leave", show=False, priority=True),
+        listed("escape", "step('leave')", "seek.leave", "Stop searching", priority=True),
     ]  # fmt: skip
 
     def __init__(self, step: Callable[[Step, str], None]) -> None:
         super().__init__()
         self._step = step
-        self._field = _Field(placeholder="in this thread", compact=True)
-        self._field.cursor_blink = False
+        self._field = OneLine(placeholder="in this thread")
         self._place = Static(classes="seek--place")
 
     def compose(self) -> ComposeResult:
@@ -60,7 +52,8 @@ class Seek(Horizontal):
         yield Static(Content("Find: "), classes="seek--label")
         yield self._field
         yield self._place
-        yield Static(Content(_KEYS), classes="seek--keys")
+        said = hints(self.app, [*self.BINDINGS, *OneLine.BINDINGS], _WORDS)
+        yield Static(Content(said), classes="seek--keys")
 
     @property
     def place(self) -> str:
@@ -84,6 +77,11 @@ class Seek(Horizontal):
     def _changed(self, event: Input.Changed) -> None:
         event.stop()
         self._step("first", event.value)
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.action_step("next")  # by the field's own key: it comes after what was typed before it
 
     def action_step(self, step: Step) -> None:
         """Go to another hit, or leave."""

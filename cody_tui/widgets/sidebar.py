@@ -18,11 +18,12 @@ from cody_core.errors import CodyError
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from textual import events, work
-from textual.binding import Binding, BindingType
-from textual.geometry import Size
+from textual.binding import BindingType
+from textual.geometry import Offset, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from cody_tui.keys import listed
 from cody_tui.signs import signs
 from cody_tui.text import one_line
 
@@ -37,7 +38,6 @@ LOAD_TOLD: Final = 60
 """The same, where we are told when it changes."""
 HEAR_SECONDS: Final = 2.0
 """How long after there was nobody to tell us we ask for somebody again."""
-CURSOR: Final = "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"
 AHEAD: Final = 10
 """How many rows before the end of the list more of it is read."""
 
@@ -48,6 +48,11 @@ Hear: TypeAlias = "Callable[[], AsyncGenerator[Changes] | None]"
 Request: TypeAlias = Literal["open", "delete", "rename", "undo", "leave"]
 Ask: TypeAlias = "Callable[[Request, Thread | None], None]"
 """Does something with a thread, takes back what was done last, or leaves the sidebar."""
+_LIVE: Final[dict[str, ThreadState]] = {
+    "asking": "asking",
+    **dict.fromkeys(("sending", "thinking", "answering", "stopping"), "running"),
+}
+"""How the open thread stands, by what the status line says."""
 _WEEKDAYS: Final = (
     "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday",
 )  # fmt: skip
@@ -58,11 +63,19 @@ _MONTHS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What the screen shows: which thread, whether it is live, and which ones are not listed."""
+    """What is known without reading.
+
+    Attributes:
+        thread_id: The thread that is open.
+        state: How it goes there, as the status line says.
+        hidden: The threads that are not to be listed.
+        waiting: Those that wait for an answer.
+    """
 
     thread_id: str | None = None
-    is_live: bool = False
+    state: str = ""
     hidden: frozenset[str] = frozenset()
+    waiting: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +122,7 @@ def merged(known: Sequence[Thread], newest: Sequence[Thread], *, is_all: bool) -
     return [*newest, *older]
 
 
-class Sidebar(ScrollView, can_focus=True):
+class Sidebar(ScrollView, can_focus=True, inherit_bindings=False):
     """Lists threads; asks for what is to be done with the one at the cursor."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -124,17 +137,22 @@ class Sidebar(ScrollView, can_focus=True):
         & .sidebar--open { color: $foreground; background: $surface; text-style: bold; }
         & .sidebar--cursor { color: $foreground; background: $panel; }
     }
+    Sidebar:ansi { border-right: vkey $border-blurred; }
     Sidebar:nocolor .sidebar--cursor { text-style: reverse; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "move(-1)", "Up", id="sidebar.up", show=False),
-        Binding("down", "move(1)", "Down", id="sidebar.down", show=False),
-        Binding("enter", "choose", "Open", id="sidebar.open", show=False),
-        Binding("delete,d", "ask('delete')", "Delete", id="sidebar.delete", show=False),
-        Binding("r", "ask('rename')", "Rename", id="sidebar.rename", show=False),
-        Binding("u", "ask('undo')", "Undo", id="sidebar.undo", show=False),
-        Binding("escape", "ask('leave')", "Back", id="sidebar.leave", show=False),
-    ]  # fmt: skip
+        listed("up", "move(-1)", "sidebar.up", "The thread above"),
+        listed("down", "move(1)", "sidebar.down", "The thread below"),
+        listed("pageup", "move_page(-1)", "sidebar.page_up", "A screen up"),
+        listed("pagedown", "move_page(1)", "sidebar.page_down", "A screen down"),
+        listed("home", "show_thread('first')", "sidebar.first", "The newest thread"),
+        listed("end", "show_thread('last')", "sidebar.last", "The oldest thread that is listed"),
+        listed("enter", "choose", "sidebar.open", "Open the thread"),
+        listed("delete,d", "ask('delete')", "sidebar.delete", "Delete the thread"),
+        listed("r", "ask('rename')", "sidebar.rename", "Rename the thread"),
+        listed("u", "ask('undo')", "sidebar.undo", "Take the deletion back"),
+        listed("escape", "ask('leave')", "sidebar.leave", "Go back to the prompt"),
+    ]
 
     def __init__(
         self, load: Load, look: Callable[[], Outlook], ask: Ask, hear: Hear = lambda: None
@@ -288,6 +306,18 @@ class Sidebar(ScrollView, can_focus=True):
                 break
         self._follow_cursor()
 
+    def action_move_page(self, pages: int) -> None:
+        """Move the cursor by a screen."""
+        at = self._place() or 0
+        target = at + pages * max(1, self.size.height - 1)
+        self._cursor = self._nearest(min(max(0, target), len(self._rows)))
+        self._follow_cursor()
+
+    def action_show_thread(self, which: Literal["first", "last"]) -> None:
+        """Move the cursor to the first or the last thread."""
+        self._cursor = self._nearest(0 if which == "first" else len(self._rows))
+        self._follow_cursor()
+
     def _follow_cursor(self) -> None:
         at = self._place()
         if at is not None:
@@ -348,13 +378,24 @@ class Sidebar(ScrollView, can_focus=True):
         has_cursor = self.has_focus and row.thread.id == self._cursor
         style = self.get_component_rich_style("sidebar--open") if is_open else ground
         if has_cursor:
+            self.app.cursor_position = self.content_region.offset + Offset(0, y)
             style += self.get_component_rich_style("sidebar--cursor")
         marks = signs(self.app)
-        mark = (CURSOR if has_cursor else " ") + (marks.chosen if is_open else marks.other)
-        text = f"{mark}{self._sign(row.thread.state)}{row.text}"
+        cursor = marks.cursor if marks.draws else ""  # the terminal's own stands there as well
+        mark = (cursor[:1] if has_cursor else " ") + (marks.chosen if is_open else marks.other)
+        text = f"{mark}{self._sign(self._state(row.thread))}{row.text}"
         if cell_len(text) >= width:
             text = set_cell_size(text, width - 2) + "…"
         return Strip([Segment(set_cell_size(text, width), style)], width)
+
+    def _state(self, thread: Thread) -> ThreadState | None:
+        """Return how a thread stands: what the screen knows of it is newer than what was read."""
+        if thread.id in self._outlook.waiting:
+            return "asking"
+        if thread.id != self._outlook.thread_id:
+            return thread.state
+        live = _LIVE.get(self._outlook.state)
+        return live or (thread.state if thread.state in ("failed", "stopped") else None)
 
     def _sign(self, state: ThreadState | None) -> str:
         marks = signs(self.app)

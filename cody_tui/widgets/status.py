@@ -5,7 +5,7 @@ Everything on it has a rank; what matters least goes first where there is no roo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -24,32 +24,36 @@ if TYPE_CHECKING:
     from cody_core.schema.response import Usage
 
 State: TypeAlias = Literal[
-    "starting", "ready", "thinking", "answering", "asking", "stopping", "offline"
+    "starting", "ready", "sending", "thinking", "answering", "asking", "stopping", "offline"
 ]
 
 _WORDS: Final[dict[State, str]] = {
     "starting": "starting…",
     "ready": "ready",
+    "sending": "sending…",
     "thinking": "thinking…",
     "answering": "answering",
     "asking": "waiting for you",
     "stopping": "stopping…",
     "offline": "not connected",
 }
-_SEND: Final = (("", "enter", "send"), ("app.palette", "ctrl+p", "commands"))
-_HELP: Final = ("help.show", "f1", "help")
-_STOP: Final = ("chat.abort", "escape", "stop")
-_CONSENT: Final = (
-    ("approval.approve", "y", "yes"),
-    ("approval.deny", "n", "no"),
-    _STOP,
-    ("approval.session", "s", "session"),
-    ("approval.always", "a", "always"),
-    ("approval.reason", "d", "why not"),
+_SEND: Final = ("prompt.send", "send")
+_COMMANDS: Final = ("app.palette", "commands")
+_HELP: Final = ("help.show", "help")
+_STOP: Final = ("chat.abort", "stop")
+_QUIT: Final = ("app.quit", "quit")
+_SIDEBAR: Final = (
+    ("sidebar.open", "open"),
+    ("sidebar.rename", "rename"),
+    ("sidebar.delete", "delete"),
+    ("sidebar.leave", "back"),
 )
-_GO: Final = (("approval.go", "tab", "answer"), _STOP)
+_RECALL: Final = (("line.submit", "take"), ("recall.leave", "back"))
+_LIVE: Final = ("sending", "thinking", "answering")
 _GAP: Final = 3
 _MODEL_LENGTH: Final = 32
+_TROUBLE_LENGTH: Final = 56
+_ELSEWHERE_LENGTH: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,12 @@ class Status(Still, Widget):
     share: reactive[Share | None] = reactive(None)
     unsaved: reactive[int] = reactive(0)
     """How many answers wait to be stored."""
+    trouble: reactive[str] = reactive("")
+    """What does not answer, so that there may be nothing to see for a while."""
+    queued: reactive[int] = reactive(0)
+    """How many prompts wait; it is told here where the prompt has no border to say it on."""
+    elsewhere: reactive[str] = reactive("")
+    """What waits for the user in another thread."""
     bound: reactive[tuple[tuple[str, str], ...]] = reactive(())
     """The keys of the actions that can be done now, by their ids."""
 
@@ -108,39 +118,63 @@ class Status(Still, Widget):
     def _facts(self) -> list[_Part]:
         sign = signs(self.app).warning if self.policy == "full-auto" else ""
         state = _WORDS[self.state]
-        if self.state in ("thinking", "answering") and self.seconds:
+        if self.state in _LIVE and self.seconds and signs(self.app).draws:
             state = f"{state} {self.seconds} s"
         facts = [
             _Part(one_line(self.model, _MODEL_LENGTH), 70),
             _Part(state, 90, "$warning" if self.state == "asking" else ""),
             _Part(f"{sign}{self.policy}", 100, "bold $warning" if sign else ""),
             _Part(one_line(f"@{self.agent}", 20) if self.agent else "", 40),
+            _Part(one_line(self.trouble, _TROUBLE_LENGTH), 95, "$warning"),
+            _Part(self._elsewhere(), 92, "$warning"),
+            _Part(self._queued(), 60),
             _Part(_tokens(self.usage), 20),
             _Part(self.share.text if self.share is not None else "", 45),
             _Part("saving is pending" if self.unsaved else "", 75, "$warning"),
         ]
         return [fact for fact in facts if fact.text]
 
+    def _queued(self) -> str:
+        if not self.queued or signs(self.app).draws:
+            return ""
+        key = keys.key_for(self.app, "prompt.older", "up")
+        return f"{self.queued} waiting, {key} edits"
+
+    def _elsewhere(self) -> str:
+        """Return what waits elsewhere, and the key that goes there."""
+        if not self.elsewhere:
+            return ""
+        key = dict(self.bound).get("thread.waiting", "")
+        spoken = not signs(self.app).draws
+        hint = f" ({keys.short(key, spoken=spoken)})" if key else ""
+        return f"{one_line(self.elsewhere, _ELSEWHERE_LENGTH)} waits{hint}"
+
     def _keys(self) -> list[_Part]:
         bound = dict(self.bound)
-        hints = [hint for hint in self._wanted(bound) if not hint[0] or hint[0] in bound]
+        hints = [hint for hint in self._wanted(bound) if hint[0] in bound]
+        spoken = not signs(self.app).draws
         # The first key outlives most facts, the others go early.
-        ranks = (80, 50, 35, 30, 25, 22)
+        ranks = (80, 50, 35, 30)
         return [
-            _Part(f"{keys.short(bound.get(action, key))} {word}", rank, is_key=True)
-            for (action, key, word), rank in zip(hints, ranks, strict=False)
+            _Part(f"{keys.short(bound[action], spoken=spoken)} {word}", rank, is_key=True)
+            for (action, word), rank in zip(hints, ranks, strict=False)
         ]
 
-    def _wanted(self, bound: dict[str, str]) -> Sequence[tuple[str, str, str]]:
-        if self.state == "asking":
-            return _CONSENT if "approval.approve" in bound else _GO
-        if self.state in ("thinking", "answering"):
-            return (_STOP, *_SEND[1:], _HELP)
-        if self.state == "stopping":
-            return (("app.quit", "ctrl+q", "quit"),)
-        if self.state == "offline":
-            return (("app.quit", "ctrl+q", "quit"), *_SEND[1:], _HELP)
-        return (*_SEND, _HELP)
+    def _wanted(self, bound: Mapping[str, str]) -> Sequence[tuple[str, str]]:
+        for place in (_SIDEBAR, _RECALL):
+            if place[-1][0] in bound:  # it has the focus
+                return place
+        match self.state:
+            case "asking":  # the panel that asks names its own
+                return (_COMMANDS, _HELP)
+            case "sending" | "thinking" | "answering":
+                return (_STOP, _COMMANDS, _HELP)
+            case "stopping":
+                return (_QUIT,)
+            case "offline":
+                return (_QUIT, _COMMANDS, _HELP)
+            case "starting" | "ready":
+                return (_SEND, _COMMANDS, _HELP)
 
 
 def _tokens(usage: Usage | None) -> str:

@@ -2,9 +2,10 @@
 
 A block is finished when no further text can change it. CommonMark is read line by line and a block
 once closed is never opened again, so with whole lines every block but the last is finished. A last
-line that is still being written can split the block before it in two (a table's delimiter row
-does), so then the last two blocks stay open. Link definitions alone reach backwards: if there are
-any, the text is rendered once more when it is complete.
+line that is still being written can belong to the block before it after all, or split that in two
+(a table's delimiter row does), so then the last two blocks stay open unless something parts them.
+Link definitions alone reach backwards: if there are any, the text is rendered once more when it is
+complete.
 
 A fence that is being written is not parsed again: its new lines are highlighted as they end, with
 a window of the lines before, and the whole of it once it is closed.
@@ -20,12 +21,14 @@ from markdown_it.tree import SyntaxTreeNode
 from textual.strip import Strip
 
 from cody_tui.text import printable
-from cody_tui.widgets.code import framed, highlight, label, language_of
+from cody_tui.widgets.code import framed, highlight, label, language_of, lexer_soon
 from cody_tui.widgets.lines import Line, to_strip
 from cody_tui.widgets.markdown import Renderer, parse
 from cody_tui.widgets.palette import Palette
 
 _OPENING: Final = re.compile(r"( {0,3})(`{3,}|~{3,})([^\n]*)\n")
+_MARKER: Final = re.compile(r"[ \t]*(?:[0-9]{1,9}[.)]?|[-+*])[ \t\r]*")
+"""What may become the marker of a list's next item."""
 WINDOW: Final = 60
 """Lines of an open fence that are highlighted together."""
 
@@ -102,7 +105,9 @@ class MarkdownStream:
             self._done += _offset_of_line(raw, start)
             nodes = nodes[count:]
         if len(nodes) == 1 and nodes[0].type == "fence" and not self._finished:
-            self._fence = _OpenFence.at(self._text, self._done, renderer)
+            self._fence = fence = _OpenFence.at(self._text, self._done, renderer)
+            if fence is not None and (shown := fence.extend(self._text, self._made)) is not None:
+                return shown
         return self._made(renderer.blocks(nodes))
 
     def _made(self, lines: list[Line]) -> list[Strip]:
@@ -149,7 +154,7 @@ class _OpenFence:
         if self._kept is None:
             self._kept = made(label(self._language, width, palette))
         code = "\n".join([*self._window, self._code(partial)])
-        lines = highlight(code, self._language, palette)
+        lines = highlight(code, self._language, palette, find=lexer_soon)
         if (cut := len(self._window) - WINDOW) > WINDOW:
             self._kept.extend(made(framed(lines[:cut], width, palette)))
             del self._window[:cut]
@@ -169,9 +174,22 @@ def _open_blocks(raw: str, nodes: Sequence[SyntaxTreeNode]) -> int:
     """
     if raw.endswith("\n") or not nodes:
         return 1
-    start, _ = nodes[-1].map or (0, 0)
-    is_fence = nodes[-1].type == "fence" and "\n" in raw[_offset_of_line(raw, start) :]
-    return 1 if is_fence else 2
+    offset = _offset_of_line(raw, (nodes[-1].map or (0, 0))[0])
+    if nodes[-1].type == "fence" and "\n" in raw[offset:]:
+        return 1
+    return 1 if len(nodes) > 1 and _is_closed(nodes[-2], raw[:offset], raw[offset:]) else 2
+
+
+def _is_closed(node: SyntaxTreeNode, above: str, last: str) -> bool:
+    """Tell whether a block is finished though the first line of the one below is not complete.
+
+    That line can join it only where it is a paragraph, or may become the marker of another item.
+    """
+    if node.type == "fence":
+        return True
+    blank = above[len(above.rstrip(" \t\r\n")) :]
+    is_apart = blank.count("\n") > 1 and bool(last.strip())
+    return is_apart and not (node.type.endswith("_list") and _MARKER.fullmatch(last))
 
 
 def _offset_of_line(text: str, line: int) -> int:

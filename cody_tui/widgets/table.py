@@ -18,13 +18,27 @@ def table_lines(
     head: Row, body: Sequence[Row], aligns: Sequence[str], width: int, palette: Palette
 ) -> list[Line]:
     """Lay a table out in at most ``width`` cells, or as close to it as its columns allow."""
+    if not palette.signs.draws:
+        return _read_out(head, body, width, palette)
     columns = _widths([head, *body], width)
     rule = palette["rule"]
     lines = _row(head, columns, aligns, palette)
-    if palette.signs.draws:
-        lines.append([("─┼─".join("─" * column for column in columns), rule)])
+    lines.append([("─┼─".join("─" * column for column in columns), rule)])
     for row in body:
         lines.extend(_row(row, columns, aligns, palette))
+    return lines
+
+
+def _read_out(head: Row, body: Sequence[Row], width: int, palette: Palette) -> list[Line]:
+    """Return each row as it is read out: what its cells are about, and what they say."""
+    muted = palette["muted"]
+    lines: list[Line] = []
+    for row in body or [()]:
+        runs: list[Run] = []
+        for title, cell in zip_longest(head, row, fillvalue=()):
+            runs += [(", ", muted)] if runs else []
+            runs += [*title, (": ", muted), *cell] if cell else title
+        lines.extend(wrap(runs, width))
     return lines
 
 
@@ -62,7 +76,7 @@ def _row(row: Row, columns: Sequence[int], aligns: Sequence[str], palette: Palet
         line: Line = []
         for part, column, align in zip(parts, columns, aligns, strict=True):
             if line:
-                line.append((" │ " if palette.signs.draws else "   ", palette["rule"]))
+                line.append((" │ ", palette["rule"]))
             line.extend(_aligned(part, column, align, palette))
         lines.append(line)
     return lines

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.segment import Segment
 from textual import events
+from textual.geometry import Offset
 from textual.message import Message
 from textual.strip import Strip
 
@@ -47,6 +48,7 @@ class Transcript(CopyingViewport):
         self._queued: tuple[str | None, tuple[str, ...]] = (None, ())
         self._queue_blocks: list[Block] = []
         self._item: Block | None = None
+        self._opened: Block | None = None
 
     # What is shown
 
@@ -88,7 +90,7 @@ class Transcript(CopyingViewport):
         self._entries.clear()
         self._queue_blocks.clear()
         self._queued = (None, ())
-        self._top = self._item = None
+        self._top = self._item = self._opened = None
         self._update()
 
     def tick(self) -> None:
@@ -155,11 +157,71 @@ class Transcript(CopyingViewport):
 
     def show_item(self, item_id: str) -> None:
         """Put the cursor on an item of a run, and scroll to it."""
-        for run in self._runs.values():
-            block = run.block_of(item_id)
-            if (index := self._index_of(block)) is not None:
-                self._item = block
-                self._bring_into_sight(index, is_last=False)
+        block = self._block_of(item_id)
+        if (index := self._index_of(block)) is not None:
+            self._item = block
+            self._bring_into_sight(index, is_last=False)
+
+    def show_found(self, item_id: str, at: int) -> int:
+        """Show a place of what is searched for in an item, opened if it has to be.
+
+        Args:
+            item_id: The item.
+            at: Which of the places; -1 is the last one, and so is what is beyond it.
+
+        Returns:
+            How many places there are. Where there are none, the item itself is shown.
+        """
+        self._close_found()
+        index = self._index_of(self._block_of(item_id))
+        if index is None:
+            return 0
+        block = self._blocks[index]
+        found = self._places(index)
+        if not found and block.foldable:
+            block.toggle()
+            if found := self._places(index):
+                self._opened = block
+            else:
+                block.toggle()
+        if not found:
+            self.show_item(item_id)
+        else:
+            self._item = block
+            self._show_place(index, found[min(at, len(found) - 1)])
+        return len(found)
+
+    def mark(self, text: str) -> None:
+        """Mark the places of a text; without one, what was opened for a place stays open."""
+        super().mark(text)
+        if not text:
+            self._opened = None
+
+    def _close_found(self) -> None:
+        """Close what was opened only to show a place in it."""
+        opened, self._opened = self._opened, None
+        index = self._index_of(opened)
+        if opened is not None and index is not None:
+            opened.toggle()
+            if self._top is not None and self._top.block == index:
+                self._top = Position(index, 0)  # it has not as many rows any more
+
+    def nearest(self, item_ids: Sequence[str]) -> int:
+        """Return which of some items, the oldest first, is in sight, or the last one above that."""
+        seen = [position.block for position in self._positions() if position is not None]
+        first, last = (seen[0], seen[-1]) if seen else (0, 0)
+        near = 0
+        for at, item_id in enumerate(item_ids):
+            index = self._index_of(self._block_of(item_id))
+            if index is not None and index <= last:
+                near = at
+                if index >= first:
+                    break
+        return near
+
+    def _block_of(self, item_id: str) -> Block | None:
+        blocks = (run.block_of(item_id) for run in self._runs.values())
+        return next((block for block in blocks if block is not None), None)
 
     @property
     def item_run(self) -> str | None:
@@ -223,12 +285,24 @@ class Transcript(CopyingViewport):
         """Mark the item with the cursor in the margin."""
         index = self._index_of(self._item)
         if index is not None:
-            bar = Strip([Segment(CURSOR, self._styles()["cursor"])], 1)
             gap = self._gap(index)
-            for y, position in enumerate(self._positions()):
-                if position is not None and position.block == index and position.row >= gap:
-                    rows[y] = Strip.join([bar, rows[y].crop(1, self.size.width)])
+            seen = [
+                y
+                for y, position in enumerate(self._positions())
+                if position is not None and position.block == index and position.row >= gap
+            ]
+            self._mark_item(rows, seen)
         super()._decorate(rows)
+
+    def _mark_item(self, rows: list[Strip], seen: Sequence[int]) -> None:
+        """Draw a bar beside those rows; or let the terminal's cursor stand at the first of them."""
+        palette = self._styles()
+        if palette.signs.draws:
+            bar = Strip([Segment(CURSOR, palette["cursor"])], 1)
+            for y in seen:
+                rows[y] = Strip.join([bar, rows[y].crop(1, self.size.width)])
+        elif seen:
+            self.app.cursor_position = self.content_region.offset + Offset(0, seen[0])
 
     # Clicks
 

@@ -14,9 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Final, NamedTuple
 
-from rich.cells import cell_len
 from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.geometry import Region
 from textual.selection import Selection
@@ -26,6 +24,7 @@ from textual.widget import Widget
 from cody_tui.signs import signs
 from cody_tui.widgets.blocks import MARGIN, Block
 from cody_tui.widgets.hits import plain_text
+from cody_tui.widgets.marking import span_over
 from cody_tui.widgets.palette import NAMES, PREFIX, Palette, read_palette
 
 WHEEL_ROWS: Final = 3
@@ -233,7 +232,9 @@ class Viewport(Widget):
         """Hand over rows that are composed already; what is not selected is not styled again."""
         if len(self._rows) != self.size.height or self._is_restyled:
             self._compose_rows()
-        rows = [self._row(y) for y in crop.line_range]
+        rows = self._rows[crop.y : crop.bottom]
+        if selection := self.text_selection:
+            rows = [self._chosen(y, selection) for y in crop.line_range]
         if filters := self.get_line_filters():
             ground = self.background_colors[1]  # dear, and the same for every row
             for line_filter in filters:
@@ -248,16 +249,10 @@ class Viewport(Widget):
             return Strip.blank(self.size.width)
         return self._rows[y].apply_offsets(0, self._row_keys[y])
 
-    def _row(self, y: int) -> Strip:
+    def _chosen(self, y: int, selection: Selection) -> Strip:
+        span = selection.get_span(self._row_keys[y]) if y < len(self._row_keys) else None
         row = self._rows[y]
-        selection = self.text_selection
-        if (
-            selection is not None
-            and y < len(self._row_keys)
-            and (span := selection.get_span(self._row_keys[y])) is not None
-        ):
-            row = _highlighted(row, *span, self._styles()["selection"])
-        return row
+        return row if span is None else span_over(row, *span, self._styles()["selection"])
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """Return the selected text, without the margin and the padding that rows have."""
@@ -303,14 +298,3 @@ class Viewport(Widget):
         """Scroll up."""
         event.stop()
         self.scroll_rows(-WHEEL_ROWS)
-
-
-def _highlighted(row: Strip, start: int, end: int, style: Style) -> Strip:
-    """Lay the selection over some characters of a row."""
-    text = row.text
-    left = cell_len(text[:start])
-    right = row.cell_length if end == -1 else cell_len(text[:end])
-    if right <= left:
-        return row
-    parts = row.crop(0, left), row.crop(left, right), row.crop(right)
-    return Strip.join([parts[0], parts[1].apply_style(style), parts[2]])

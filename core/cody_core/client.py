@@ -28,6 +28,11 @@ from cody_core.schema.threads import (
 class Client(Protocol):
     """A conversation partner's counter: submit, follow, cancel, and look things up."""
 
+    @property
+    def trouble(self) -> str | None:
+        """What does not answer and is asked again and again, in words; ``None`` if all does."""
+        ...
+
     async def submit(self, request: SubmitRequest) -> Submitted:
         """Start a run and return at once; its events are read with ``follow``.
 

@@ -46,8 +46,9 @@ class RedisServer:
 
     def __init__(self, client: redis.asyncio.Redis, patience: float) -> None:
         self.client = client
+        self.trouble: str | None = None
+        """Why the server is waited for, while it is away."""
         self._patience = patience
-        self._is_away = False
 
     @classmethod
     @asynccontextmanager
@@ -87,10 +88,10 @@ class RedisServer:
                 msg = "the Redis server of REDIS_URL refuses our credentials"
                 raise EventLogUnavailable(msg) from error
             except _TRANSIENT as error:
+                msg = f"the Redis server of REDIS_URL cannot be reached: {_reason(error)}"
                 if loop.time() + pause > deadline:
-                    msg = f"the Redis server of REDIS_URL cannot be reached: {_reason(error)}"
                     raise EventLogUnavailable(msg) from error
-                self._tell_away(error, limit)
+                self._tell_away(msg, limit)
             except RedisError as error:
                 msg = f"the Redis server of REDIS_URL failed: {_reason(error)}"
                 raise EventLogUnavailable(msg) from error
@@ -100,16 +101,15 @@ class RedisServer:
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(pause * 2, 1.0)
 
-    def _tell_away(self, error: BaseException, limit: float) -> None:
+    def _tell_away(self, trouble: str, limit: float) -> None:
         """Say once that the server is away: whoever wants something of it is kept waiting."""
-        if not self._is_away:
-            self._is_away = True
-            msg = "the Redis server of REDIS_URL is away (%s); it is tried again for %.0f s"
-            logger.warning(msg, _reason(error), limit)
+        if self.trouble is None:
+            logger.warning("%s; it is tried again for %.0f s", trouble, limit)
+        self.trouble = trouble
 
     def _tell_back(self) -> None:
-        if self._is_away:
-            self._is_away = False
+        if self.trouble is not None:
+            self.trouble = None
             logger.warning("the Redis server of REDIS_URL is back")
 
 

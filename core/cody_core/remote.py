@@ -77,6 +77,11 @@ class RemoteClient:
         self._server = server
         self._patience = patience
 
+    @property
+    def trouble(self) -> str | None:
+        """What does not answer; see ``Client.trouble``."""
+        return self._server.trouble
+
     async def submit(self, request: SubmitRequest) -> Submitted:
         """Start a run; see ``Client.submit``.
 

@@ -36,6 +36,8 @@ class Server:
 
     def __init__(self, http: httpx.AsyncClient, url: str, token: str | None) -> None:
         self.url = url
+        self.trouble: str | None = None
+        """Why a run that is followed does not go on, if so."""
         self._http = http
         self._token = token
 

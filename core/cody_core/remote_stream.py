@@ -223,17 +223,22 @@ async def changes(
 async def _batches(feed: _Feed[T], server: Server, patience: float) -> AsyncGenerator[Sequence[T]]:
     """Yield what comes, over one connection after the other; a batch may be empty."""
     backoff = Backoff(patience)
-    while not feed.over:
-        failure: CodyError = server.unavailable("it closed the stream before the end")
-        try:
-            async with aclosing(feed.connection()) as batches:
-                async for batch in batches:
-                    backoff.reset()
-                    yield batch
-        except (ServerUnavailable, EventLogUnavailable, StoreUnavailable) as error:
-            failure = error
-        if not feed.over:
-            await _wait(backoff, failure)
+    try:
+        while not feed.over:
+            failure: CodyError = server.unavailable("it closed the stream before the end")
+            try:
+                async with aclosing(feed.connection()) as batches:
+                    async for batch in batches:
+                        backoff.reset()
+                        server.trouble = None
+                        yield batch
+            except (ServerUnavailable, EventLogUnavailable, StoreUnavailable) as error:
+                failure = error
+            if not feed.over:
+                server.trouble = failure.message
+                await _wait(backoff, failure)
+    finally:
+        server.trouble = None
 
 
 async def _wait(backoff: Backoff, failure: CodyError) -> None:

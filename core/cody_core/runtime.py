@@ -199,6 +199,11 @@ class Runtime:
             for task in late:
                 task.cancel()
 
+    @property
+    def trouble(self) -> str | None:
+        """What does not answer; see ``Client.trouble``."""
+        return self._log.trouble
+
     async def submit(self, request: SubmitRequest) -> Submitted:
         """Start a run; see ``Client.submit``."""
         run_id = request.run_id or new_id()

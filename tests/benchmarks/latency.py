@@ -106,7 +106,7 @@ def _settings(url: str, redis_url: str | None, home: Path) -> Settings:
     return settings.model_copy(update={"redis_url": redis_url, "convex_url": None})
 
 
-async def _texts(client: httpx.AsyncClient, url: str, model: str) -> AsyncGenerator[str]:
+async def texts(client: httpx.AsyncClient, url: str, model: str) -> AsyncGenerator[str]:
     """Yield the text of the deltas."""
     decoder = Decoder()
     async with client.stream("POST", f"{url}/responses", json={"model": model}) as response:
@@ -120,8 +120,8 @@ async def _texts(client: httpx.AsyncClient, url: str, model: str) -> AsyncGenera
 async def _directly(client: httpx.AsyncClient, url: str, model: str) -> Reading:
     reading = Reading()
     with reading.clocked():
-        async with aclosing(_texts(client, url, model)) as texts:
-            async for text in texts:
+        async with aclosing(texts(client, url, model)) as deltas:
+            async for text in deltas:
                 reading.take(text)
     return reading
 
@@ -133,8 +133,8 @@ async def _through_redis(
     with reading.clocked():
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_xread(bare, key, reading, count=int(model.split("-")[1])))
-            async with aclosing(_texts(client, url, model)) as texts:
-                async for text in texts:
+            async with aclosing(texts(client, url, model)) as deltas:
+                async for text in deltas:
                     await bare.xadd(key, {"event": text})
     return reading
 

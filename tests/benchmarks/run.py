@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
+import sys
 import time
+from types import FrameType
 
 from benchmarks import cancelling, latency, logs, reducer, screen, serving, storing, tools
 
@@ -20,12 +23,18 @@ SUBJECTS = {
 }
 
 
+def _leave(number: int, _: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Run all subjects or the chosen one, and print each table as soon as it is there."""
     parser = argparse.ArgumentParser(prog="benchmarks", description="Measure what the core costs.")
     parser.add_argument("--only", choices=SUBJECTS, help="run this subject alone")
     only = parser.parse_args().only
     logging.basicConfig(level=logging.WARNING)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)  # through what is to be closed on the way
     began = time.perf_counter()
     for name, tables in SUBJECTS.items():
         if only in (None, name):

@@ -7,6 +7,7 @@ made beforehand, as an installed program has it.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import statistics
@@ -18,6 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import httpx
+
+from benchmarks.latency import texts
 from benchmarks.screen_bare import TEXT
 from benchmarks.screen_terminal import Terminal, row_of
 from benchmarks.screen_thread import FIRST_WORDS, store_thread
@@ -33,8 +37,8 @@ PAGES: Final = 60
 IDLE_SECONDS: Final = 10.0
 KEY_SECONDS: Final = 0.1
 PATIENCE: Final = 60.0
-RECENT: Final = 100
-"""Reads of the terminal among which what has just been written is looked for."""
+RECENT: Final = 2
+"""Reads of the terminal that are looked through again: a row may have come in two."""
 LETTERS: Final = "abcdefghijklmnopqrstuvwxyz" * 3
 """What is typed before the prompt is emptied again: less than one row."""
 BORDERS: Final = " │▊▎█"
@@ -126,6 +130,7 @@ def _start(terminal: Terminal, text: str) -> tuple[float, float]:
 
 def _streaming(table: Goals, place: Place) -> None:
     keys: list[tuple[str, float]] = []
+    _warm_up(place)
     with place.cody("-m", "openai/200-markdown") as cody:
         cody.until("ready")
         time.sleep(1.0)  # what is imported after the first paint
@@ -133,9 +138,10 @@ def _streaming(table: Goals, place: Place) -> None:
         cody.type("go\r")
         cody.until("Step 1", since=start)  # before it, the provider's SDK is imported
         cpu, began = cody.usage.cpu_seconds, time.perf_counter()
-        typed, letters, due = "", LETTERS, began
-        while not cody.wrote(LAST_WORDS, since=max(start, len(cody.output) - RECENT)):
+        typed, letters, due, read = "", LETTERS, began, start
+        while not cody.wrote(LAST_WORDS, since=max(start, read - RECENT)):
             assert time.perf_counter() < began + PATIENCE, "the answer did not end"
+            read = len(cody.output)
             time.sleep(max(0.0, due - time.perf_counter()))
             due += KEY_SECONDS
             if typed == letters:
@@ -148,9 +154,30 @@ def _streaming(table: Goals, place: Place) -> None:
         place.peaks.append(cody.usage.peak_mb)
         seen = _idle(table, cody, lambda: _watch(cody, start, keys))
     table.goal("40,000 characters at 200 deltas/s, with typing: CPU (%)", spent / seconds * 100, 25)
+    table.add(
+        "the same stream, read by httpx and shown nowhere", asyncio.run(_bare(place)), "", "", ""
+    )
     table.goal("the last delta to its paint (ms)", (seen.shown - seen.sent) * 1000, 50)
     table.goal("keystroke to echo meanwhile: p50 (ms)", percentile(seen.echoes, 50) * 1000, 15)
     table.goal("keystroke to echo meanwhile: p99 (ms)", percentile(seen.echoes, 99) * 1000, 60)
+
+
+async def _bare(place: Place) -> float:
+    """Return what share of a core (%) it takes to read the stream and do nothing with it."""
+    cpu, began = time.process_time(), time.perf_counter()
+    async with httpx.AsyncClient(trust_env=False) as client:
+        async for _ in texts(client, place.url, "200-markdown"):
+            pass
+    return (time.process_time() - cpu) / (time.perf_counter() - began) * 100
+
+
+def _warm_up(place: Place) -> None:
+    """Have an answer once: it makes the bytecode of what only answers need."""
+    with place.cody("-m", "openai/0-markdown") as cody:
+        cody.until("ready")
+        start = len(cody.output)
+        cody.type("go\r")
+        cody.until(LAST_WORDS, since=start, patience=PATIENCE)
 
 
 @dataclass

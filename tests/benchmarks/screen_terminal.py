@@ -8,6 +8,7 @@ through a full pipe.
 from __future__ import annotations
 
 import codecs
+import contextlib
 import fcntl
 import os
 import pty
@@ -43,7 +44,7 @@ PATIENCE: Final = 20.0
 
 
 class Terminal:
-    """A program in a terminal, from its start to the end of the ``with``."""
+    """A program in a terminal, from its start to the end of the ``with``, whatever ends that."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], cwd: Path) -> None:
         self._command = command
@@ -54,27 +55,38 @@ class Terminal:
 
     def __enter__(self) -> Self:
         self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+        try:
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+            self.began = time.perf_counter()
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=slave, stdout=slave, stderr=slave,
+                env=self._environment, cwd=self._cwd, start_new_session=True,
+            )  # fmt: skip
+        except BaseException:
+            os.close(self._master)
+            raise
+        finally:
+            os.close(slave)
         self._reader = threading.Thread(target=self._read, daemon=True)
-        self.began = time.perf_counter()
-        self._process = subprocess.Popen(
-            self._command,
-            stdin=slave, stdout=slave, stderr=slave,
-            env=self._environment, cwd=self._cwd, start_new_session=True,
-        )  # fmt: skip
-        os.close(slave)
         self._reader.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, raised: type[BaseException] | None, *_: object) -> None:
         try:
-            self.type("\x11")
-            self._process.wait(PATIENCE)
-        except (OSError, subprocess.TimeoutExpired):
+            if raised is None:
+                self._let_go()
+        finally:
             self._process.kill()
             self._process.wait()
-        self._reader.join(PATIENCE)
-        os.close(self._master)
+            self._reader.join(PATIENCE)
+            os.close(self._master)
+
+    def _let_go(self) -> None:
+        """Ask the program to end, and give it the time to do that in order."""
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            self.type("\x11")
+            self._process.wait(PATIENCE)
 
     def _read(self) -> None:
         while True:

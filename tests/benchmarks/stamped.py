@@ -75,6 +75,10 @@ class StampedLog:
         assert isinstance(stamps[-1].payload, ResponseDone), stamps[-1].payload
         return stamps
 
+    @property
+    def trouble(self) -> str | None:
+        return self._log.trouble
+
     def read(
         self, run_id: str, *, after: str = START, follow: bool = True
     ) -> AsyncGenerator[Sequence[Entry]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 
@@ -9,13 +10,14 @@ class Usage:
     """Time and memory of a process, without those of its children."""
 
     def __init__(self, pid: int) -> None:
+        self._pid = pid
         self._place = Path(f"/proc/{pid}")
 
     @property
     def cpu_seconds(self) -> float:
-        """User and system time of all its threads so far."""
-        spent = (path.read_text().split()[0] for path in self._place.glob("task/*/schedstat"))
-        return sum(map(int, spent)) / 1e9
+        """User and system time of all its threads so far, also of those that have ended."""
+        # The clock that clock_getcpuclockid(3) names, in nanoseconds: /proc counts in 10 ms.
+        return time.clock_gettime((~self._pid << 3) | 2)
 
     @property
     def resident_mb(self) -> float:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, aclosing
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from cody_core.client import Client
@@ -18,62 +17,12 @@ from cody_core.schema.events import Entry
 from cody_core.schema.requests import SubmitRequest
 from support.core import core, ended, texts
 from support.redis import RedisServer
+from support.relay import Relay
 from support.server import served
 
 from .client_contract import echo, entries_of, hanging
 
 TOKEN = "s3cret-token"
-
-
-class Relay:
-    """An address that stays while the server behind it does not, and connections that can be cut.
-
-    Without a server behind it, whoever comes is turned away.
-    """
-
-    def __init__(self) -> None:
-        self.url = ""
-        self._target: tuple[str, int] | None = None
-        self._open: set[asyncio.StreamWriter] = set()
-        self._left = asyncio.Event()
-
-    def point_to(self, url: str) -> None:
-        parts = urlsplit(url)
-        self._target = (parts.hostname or "", parts.port or 0)
-
-    def cut(self) -> None:
-        """Take the server away."""
-        self._target = None
-        for writer in self._open:
-            writer.transport.abort()
-
-    @asynccontextmanager
-    async def serve(self) -> AsyncIterator[None]:
-        async with await asyncio.start_server(self._relay, "127.0.0.1", 0) as server:
-            self.url = "http://{}:{}".format(*server.sockets[0].getsockname())
-            yield
-            self.cut()
-
-    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._target is None:
-            writer.transport.abort()
-            return
-        far_reader, far_writer = await asyncio.open_connection(*self._target)
-        ends = {writer, far_writer}
-        self._open |= ends
-        with suppress(ConnectionError):
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_copy(reader, far_writer))
-                tasks.create_task(_copy(far_reader, writer))
-        self._open -= ends
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(ConnectionError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from textual.geometry import Region
 from textual.pilot import Pilot
 
+from cody_tui.screens.chat import ChatScreen
 from cody_tui.widgets.prompt import Prompt
 from cody_tui.widgets.status import Status
 from cody_tui.widgets.transcript import Transcript
@@ -32,6 +33,29 @@ def state(pilot: Pilot[None]) -> str:
     return pilot.app.screen.query_one(Status).state
 
 
+def line(pilot: Pilot[None]) -> str:
+    """Return what the status line says."""
+    return pilot.app.screen_stack[0].query_one(Status).render().plain
+
+
+def notes(pilot: Pilot[None]) -> str:
+    """Return the passing notes that there are, seen or not."""
+    return "\n".join(note.message for note in pilot.app._notifications)
+
+
+def seen(pilot: Pilot[None]) -> list[str]:
+    """Return all rows of the screen, dialogs included."""
+    strips = pilot.app.screen._compositor.render_strips()
+    return ["".join(segment.text for segment in strip).rstrip() for strip in strips]
+
+
+def chat(pilot: Pilot[None]) -> ChatScreen:
+    """Return the screen that everything else is opened over."""
+    screen = pilot.app.screen_stack[0]
+    assert isinstance(screen, ChatScreen)
+    return screen
+
+
 def prompt_of(pilot: Pilot[None]) -> Prompt:
     return pilot.app.screen.query_one(Prompt)
 
@@ -49,6 +73,12 @@ async def until(pilot: Pilot[None], condition: Callable[[], bool], seconds: floa
     except TimeoutError:
         msg = f"it did not come to that; state {state(pilot)!r}, screen:\n{shown(pilot)}"
         raise AssertionError(msg) from None
+
+
+async def ready(pilot: Pilot[None]) -> None:
+    """Wait until prompts can be sent, and are written."""
+    await until(pilot, lambda: state(pilot) == "ready")
+    await until(pilot, lambda: pilot.app.focused is prompt_of(pilot))
 
 
 def key(pilot: Pilot[None], *names: str) -> None:

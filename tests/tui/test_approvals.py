@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
@@ -44,6 +45,9 @@ class Runner:
     def __init__(self, kind: ToolKind = "execute", preview: str | None = None) -> None:
         self.kind: ToolKind = kind
         self.ran: list[str] = []
+        self.gate = asyncio.Event()
+        """What it waits at before it is done."""
+        self.gate.set()
         self._preview = preview
 
     async def intend(self, arguments: Arguments, context: ToolContext) -> Intent:
@@ -53,6 +57,7 @@ class Runner:
 
     async def call(self, arguments: Arguments, context: ToolContext) -> ToolResult:
         self.ran.append(arguments.command)
+        await self.gate.wait()
         return ToolResult("ok")
 
 
@@ -253,8 +258,31 @@ async def test_a_key_that_comes_too_early_is_no_answer() -> None:
         await pilot.press("y")
         await gone(pilot)
         await answered(pilot, "the end")
-        assert prompt_of(pilot).text == "half a thought"
+        assert prompt_of(pilot).text == "half a thoughtysand"  # where they were meant to go
     assert session.tool.ran == ["make"]
+
+
+async def test_whoever_is_writing_keeps_the_focus_and_goes_to_the_question_by_a_key() -> None:
+    tool = Runner()
+    tool.gate.clear()
+    session = Session(tool, "look", "make")
+    async with session.app.run_test() as pilot:
+        panel = panel_of(pilot)
+        await send(pilot, "go")
+        await asked(pilot, "look")
+        await pilot.press("y")
+        await gone(pilot)
+        await pilot.press(*"half")
+        tool.gate.set()
+        await until(pilot, lambda: panel.display and "make" in panel_text(pilot))
+        assert "or Tab from the prompt" in panel_text(pilot)
+        await pilot.press("y")
+        assert prompt_of(pilot).text == "halfy"
+        assert tool.ran == ["look"]
+        await pilot.press("tab")
+        await until(pilot, lambda: panel.has_focus and not panel.is_guarded)
+        await pilot.press("n")
+        await answered(pilot, "the end")
 
 
 async def test_keys_that_keep_coming_keep_the_guard_up() -> None:

@@ -83,7 +83,7 @@ def test_an_edit_is_told_as_a_diff_with_its_size() -> None:
 def test_the_steps_of_a_plan_have_signs() -> None:
     text = json.dumps(PLAN)
     assert details_of("update_plan", text, values_of(text)).split("\n") == [
-        "It is longer than I thought.", "☑ look", "▸ mend it", "☐ test",
+        "It is longer than I thought.", "☑ look", "● mend it", "☐ test",
     ]  # fmt: skip
 
 

@@ -9,10 +9,9 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets._toast import Toast
 from tui.conftest import MakeApp
-from tui.screen import answered, key, prompt_of, send, state, until
+from tui.screen import answered, chat, key, notes, ready, send, state, until
 
 from cody_tui import remembered
-from cody_tui.app import CodyApp
 from cody_tui.dialogs.agents import AgentPicker
 from cody_tui.dialogs.models import ModelPicker, entries, unreachable
 from cody_tui.dialogs.picking import Picker
@@ -22,23 +21,8 @@ from cody_tui.screens.chat import ChatScreen
 from cody_tui.widgets.status import Status
 
 
-def chat(app: CodyApp) -> ChatScreen:
-    screen = app.screen_stack[0]
-    assert isinstance(screen, ChatScreen)
-    return screen
-
-
-def choices(app: CodyApp) -> Choices:
-    return chat(app).choices
-
-
-def notes(app: CodyApp) -> str:
-    return "\n".join(note.message for note in app._notifications)
-
-
-async def ready(pilot: Pilot[None]) -> None:
-    await until(pilot, lambda: state(pilot) == "ready")
-    await until(pilot, lambda: pilot.app.focused is prompt_of(pilot))
+def choices(pilot: Pilot[None]) -> Choices:
+    return chat(pilot).choices
 
 
 async def opened(pilot: Pilot[None], kind: type[Picker]) -> Picker:
@@ -61,7 +45,7 @@ async def test_a_model_is_found_by_typing_chosen_and_used(
         key(pilot, *"dech")
         await until(pilot, lambda: picker.highlighted == "demo/echo")
         key(pilot, "enter")
-        await until(pilot, lambda: choices(app).model == "demo/echo")
+        await until(pilot, lambda: choices(pilot).model == "demo/echo")
         await until(pilot, lambda: isinstance(app.screen, ChatScreen))
         await send(pilot, "say this")
         await answered(pilot, "  say this")
@@ -76,7 +60,7 @@ async def test_escape_keeps_the_model(make_app: MakeApp) -> None:
         await opened(pilot, ModelPicker)
         key(pilot, "down", "escape")
         await until(pilot, lambda: isinstance(app.screen, ChatScreen))
-        assert choices(app).model == "demo/tour"
+        assert choices(pilot).model == "demo/tour"
 
 
 @pytest.mark.parametrize(
@@ -93,10 +77,10 @@ async def test_a_model_is_set_by_name_or_refused(make_app: MakeApp, said: str, m
     app = make_app("demo/tour")
     async with app.run_test() as pilot:
         await ready(pilot)
-        await chat(app).do("model.choose", said)
-        assert choices(app).model == model
+        await chat(pilot).do("model.choose", said)
+        assert choices(pilot).model == model
         refused = model == "demo/tour"
-        await until(pilot, lambda: ("There is no model" in notes(app)) == refused)
+        await until(pilot, lambda: ("There is no model" in notes(pilot)) == refused)
 
 
 async def test_the_policy_goes_round_and_the_status_line_says_which(make_app: MakeApp) -> None:
@@ -106,13 +90,13 @@ async def test_the_policy_goes_round_and_the_status_line_says_which(make_app: Ma
         status = app.screen.query_one(Status)
         for policy in ("auto-edit", "full-auto", "read-only", "ask"):
             key(pilot, "shift+tab")
-            await until(pilot, partial(_has, app, policy))
+            await until(pilot, partial(_has, pilot, policy))
             assert policy in status.render().plain
             assert ("⚠" in status.render().plain) == (policy == "full-auto")
 
 
-def _has(app: CodyApp, policy: str) -> bool:
-    return choices(app).policy == policy and f"Policy {policy}" in notes(app)
+def _has(pilot: Pilot[None], policy: str) -> bool:
+    return choices(pilot).policy == policy and f"Policy {policy}" in notes(pilot)
 
 
 async def test_a_policy_chosen_while_a_run_is_live_is_said_to_count_later(
@@ -123,8 +107,8 @@ async def test_a_policy_chosen_while_a_run_is_live_is_said_to_count_later(
         await ready(pilot)
         await send(pilot, "talk")
         await until(pilot, lambda: state(pilot) == "answering")
-        await chat(app).do("policy.set", "read-only")
-        await until(pilot, lambda: "next prompt on" in notes(app))
+        await chat(pilot).do("policy.set", "read-only")
+        await until(pilot, lambda: "next prompt on" in notes(pilot))
         key(pilot, "escape")
         await answered(pilot, "■ stopped")
 
@@ -135,23 +119,23 @@ async def test_a_name_that_does_not_exist_changes_nothing(make_app: MakeApp, wha
     async with app.run_test() as pilot:
         await ready(pilot)
         theme = app.theme
-        await chat(app).do(what, "\x1b[2Jnonsense")
-        assert choices(app) == Choices(model="demo/tour")
+        await chat(pilot).do(what, "\x1b[2Jnonsense")
+        assert choices(pilot) == Choices(model="demo/tour")
         assert app.theme == theme
-        await until(pilot, lambda: "There is no" in notes(app))
-        assert "\x1b" not in notes(app)
+        await until(pilot, lambda: "There is no" in notes(pilot))
+        assert "\x1b" not in notes(pilot)
 
 
 async def test_an_agent_is_chosen_from_the_settings(make_app: MakeApp) -> None:
     app = make_app("demo/tour", agents={"careful": {"policy": "read-only"}})
     async with app.run_test() as pilot:
         await ready(pilot)
-        await chat(app).do("agent.choose")
+        await chat(pilot).do("agent.choose")
         picker = await opened(pilot, AgentPicker)
         assert picker.highlighted == "default"
         key(pilot, "down", "enter")
-        await until(pilot, lambda: choices(app).agent == "careful")
-        line = chat(app).status.render().plain
+        await until(pilot, lambda: choices(pilot).agent == "careful")
+        line = chat(pilot).status.render().plain
         assert "@careful" in line
         assert "read-only" in line
 
@@ -160,10 +144,10 @@ async def test_the_effort_goes_round_from_low(make_app: MakeApp) -> None:
     app = make_app("demo/tour", reasoning_effort="high")
     async with app.run_test() as pilot:
         await ready(pilot)
-        await chat(app).do("effort.set")
-        assert choices(app).reasoning_effort == "xhigh"
-        await chat(app).do("effort.set", "none")
-        assert choices(app).reasoning_effort == "none"
+        await chat(pilot).do("effort.set")
+        assert choices(pilot).reasoning_effort == "xhigh"
+        await chat(pilot).do("effort.set", "none")
+        assert choices(pilot).reasoning_effort == "none"
 
 
 async def test_a_theme_is_seen_while_moving_and_escape_brings_the_old_one_back(
@@ -172,7 +156,7 @@ async def test_a_theme_is_seen_while_moving_and_escape_brings_the_old_one_back(
     app = make_app("demo/tour")
     async with app.run_test() as pilot:
         await ready(pilot)
-        await chat(app).do("theme.choose")
+        await chat(pilot).do("theme.choose")
         await opened(pilot, ThemePicker)
         key(pilot, "down")
         await until(pilot, lambda: app.theme == "cody-light")
@@ -185,7 +169,7 @@ async def test_a_theme_is_remembered(make_app: MakeApp) -> None:
     app = make_app("demo/tour")
     async with app.run_test() as pilot:
         await ready(pilot)
-        await chat(app).do("theme.choose", "cody-contrast")
+        await chat(pilot).do("theme.choose", "cody-contrast")
         assert app.theme == "cody-contrast"
     assert make_app("demo/tour").theme == "cody-contrast"
     assert make_app("demo/tour", ui={"theme": "nord"}).theme == "nord"
@@ -199,7 +183,7 @@ async def test_choosing_before_there_is_a_connection_is_a_note(
         await until(pilot, lambda: state(pilot) == "offline")
         key(pilot, "ctrl+k")
         await until(pilot, lambda: bool(app.screen.query(Toast)))
-        assert "no connection" in notes(app)
+        assert "no connection" in notes(pilot)
 
 
 def test_used_models_come_first_and_silent_providers_are_named() -> None:

@@ -365,7 +365,7 @@ def test_a_terminal_shows_rendered_markdown_and_no_escape_of_the_models() -> Non
 
 
 HEAVY = ("textual", "openai", "anthropic", "fastapi", "redis", "convex", "httpx")
-COMMANDS = ("chat", "threads", "approvals")
+COMMANDS = ("chat", "threads", "approvals", "convex")
 
 
 def importing_none_of(names: Sequence[str], args: Sequence[str]) -> bytes:

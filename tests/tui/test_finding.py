@@ -6,32 +6,21 @@ import pytest
 from cody_core.schema.models import ModelInfo
 from cody_core.schema.prices import Price
 from cody_core.schema.response import Response, Usage
-from textual.command import CommandPalette
-from textual.pilot import Pilot
 from textual.widgets import OptionList, Static
 from tui.conftest import MakeApp
-from tui.screen import answered, completed, key, prompt_of, send, state, until
+from tui.screen import answered, chat, completed, key, line, prompt_of, ready, send, state, until
 
 from cody_tui.app import CodyApp
+from cody_tui.dialogs.commands import Commands
 from cody_tui.dialogs.help import Help
 from cody_tui.dialogs.picking import Picker
 from cody_tui.dialogs.status import StatusDialog
+from cody_tui.features.listing import ACTIONS
 from cody_tui.matching import best, score
-from cody_tui.screens.chat import ACTIONS, ChatScreen
 from cody_tui.standing import Share, bill, count, share_of
 from cody_tui.widgets.approval import Approval
 
 ID = "01890000-0000-7000-8000-000000000000"
-
-
-def chat(app: CodyApp) -> ChatScreen:
-    screen = app.screen_stack[0]
-    assert isinstance(screen, ChatScreen)
-    return screen
-
-
-def line(app: CodyApp) -> str:
-    return chat(app).status.render().plain
 
 
 def options(app: CodyApp) -> list[str]:
@@ -40,17 +29,12 @@ def options(app: CodyApp) -> list[str]:
     ]
 
 
-async def ready(pilot: Pilot[None]) -> None:
-    await until(pilot, lambda: state(pilot) == "ready")
-    await until(pilot, lambda: pilot.app.focused is prompt_of(pilot))
-
-
 async def test_the_palette_lists_every_action_and_does_one(make_app: MakeApp) -> None:
     app = make_app("demo/echo")
     async with app.run_test(size=(100, 40)) as pilot:
         await ready(pilot)
         key(pilot, "ctrl+p")
-        await until(pilot, lambda: isinstance(app.screen, CommandPalette))
+        await until(pilot, lambda: isinstance(app.screen, Commands))
         listed = [action for action in ACTIONS if action.listed]
         await until(pilot, lambda: len(options(app)) == len(listed))
         shown = "\n".join(options(app))
@@ -69,15 +53,15 @@ async def test_the_help_shows_changed_keys_and_is_searched_and_left(make_app: Ma
         key(pilot, "f1")
         await until(pilot, lambda: isinstance(app.screen, Help) and bool(options(app)))
         shown = "\n".join(options(app))
-        for action in ACTIONS:
-            assert (action.title in shown) == action.listed
-        assert "Allow this call" in shown
+        assert all(action.title in shown for action in ACTIONS)
+        titles = ("Allow this call", "Begin a selection", "Delete the thread", "The entry above")
+        assert all(title in shown for title in titles)
         assert any("Begin a new thread" in o and "F9" in o and "/new" in o for o in options(app))
         key(pilot, *"allow", "space", *"this")
         await until(pilot, lambda: "Allow this call" in options(app)[1])
         assert options(app)[1].split()[-1] == "j"
         key(pilot, "escape")
-        await until(pilot, lambda: app.screen is chat(app))
+        await until(pilot, lambda: app.screen is chat(pilot))
 
 
 async def test_the_status_says_what_the_thread_took_and_where_things_are(make_app: MakeApp) -> None:
@@ -86,18 +70,22 @@ async def test_the_status_says_what_the_thread_took_and_where_things_are(make_ap
         await ready(pilot)
         await send(pilot, "hello")
         await completed(pilot)
-        await until(pilot, lambda: "% of 1k" in line(app))
-        await chat(app).do("status.show")
+        await until(pilot, lambda: "% of 1k" in line(pilot))
+        await chat(pilot).do("status.show")
         await until(pilot, lambda: isinstance(app.screen, StatusDialog))
         await until(pilot, lambda: len(app.screen.query(Static)) > 10)
         text = "\n".join(str(static.render()) for static in app.screen.query(Static))
         for part in ("demo/echo", "ask: changes", "% of 1k", "memory", "cody.db", "not known"):
             assert part in text
         key(pilot, "escape")
-        await until(pilot, lambda: app.screen is chat(app))
+        await until(pilot, lambda: app.screen is chat(pilot))
 
 
-async def test_tab_goes_to_the_question_and_back_and_the_line_has_its_keys(
+def said(panel: Approval) -> str:
+    return "\n".join(str(text.content) for text in panel.query(Static))
+
+
+async def test_tab_goes_to_the_question_and_back_and_only_the_panel_names_its_keys(
     make_app: MakeApp,
 ) -> None:
     app = make_app("demo/work", bindings={"approval.approve": "j"})
@@ -108,10 +96,11 @@ async def test_tab_goes_to_the_question_and_back_and_the_line_has_its_keys(
         await until(pilot, lambda: state(pilot) == "asking" and panel.display)
         panel.guard = 0
         await until(pilot, lambda: app.focused is panel)
-        await until(pilot, lambda: "j yes" in line(app) and "n no" in line(app))
+        await until(pilot, lambda: "j approve" in said(panel) and "n deny" in said(panel))
+        assert "approve" not in line(pilot)
         key(pilot, "shift+tab")
         await until(pilot, lambda: app.focused is prompt_of(pilot))
-        await until(pilot, lambda: "Tab answer" in line(app))
+        await until(pilot, lambda: "or Tab from the prompt" in said(panel))
         key(pilot, "tab")
         await until(pilot, lambda: app.focused is panel)
         key(pilot, "n")
@@ -123,25 +112,25 @@ async def test_the_line_stays_one_and_keeps_the_policy(make_app: MakeApp, width:
     app = make_app("demo/echo", policy="full-auto")
     async with app.run_test(size=(width, 24)) as pilot:
         await ready(pilot)
-        status = chat(app).status
+        status = chat(pilot).status
         status.usage = Usage(prompt_tokens=1_234_567, completion_tokens=54_321, total_tokens=1)
         status.share = Share(150_000, 200_000)
         status.model = "a-model-with-a-long-name-indeed-so"
         status.agent = "careful"
-        await until(pilot, lambda: "⚠ full-auto" in line(app))
+        await until(pilot, lambda: "⚠ full-auto" in line(pilot))
         assert status.render().cell_length <= status.content_size.width or width == 20
-        assert ("F1 help" in line(app)) == (width == 160)
+        assert ("F1 help" in line(pilot)) == (width == 160)
 
 
 async def test_live_the_line_says_how_to_stop(make_app: MakeApp) -> None:
     app = make_app("demo/long", 0.01)
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
-        assert "Enter send" in line(app)
+        assert "Enter send" in line(pilot)
         await send(pilot, "talk")
         await until(pilot, lambda: state(pilot) == "answering")
-        assert "Esc stop" in line(app)
-        assert "Enter send" not in line(app)
+        assert "Esc stop" in line(pilot)
+        assert "Enter send" not in line(pilot)
         key(pilot, "escape")
         await answered(pilot, "■ stopped")
 
@@ -150,7 +139,7 @@ async def test_words_stand_for_signs_where_somebody_listens(make_app: MakeApp) -
     app = make_app("demo/echo", policy="full-auto", ui={"screen_reader": True})
     async with app.run_test(size=(100, 30)) as pilot:
         await ready(pilot)
-        assert "careful: full-auto" in line(app)
+        assert "careful: full-auto" in line(pilot)
         key(pilot, "ctrl+k")
         await until(pilot, lambda: isinstance(app.screen, Picker) and bool(options(app)))
         assert any(option.startswith("in use: echo") for option in options(app))

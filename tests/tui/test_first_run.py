@@ -25,6 +25,7 @@ from tui.screen import key, send, shown, state, until
 from cody_tui.app import CodyApp
 from cody_tui.commands.first_run import KeptFirstRun
 from cody_tui.dialogs.first_run import VENDORS, FirstRunScreen, KeyInput, problem_with
+from cody_tui.signs import PLAIN
 
 OPENAI = "sk-proj-0123456789abcdef0123"
 ANTHROPIC = "sk-ant-0123456789abcdef0123"
@@ -115,7 +116,10 @@ async def test_a_local_server_that_was_found_can_be_chosen() -> None:
         assert offered(pilot)[2] == "  Ollama on this machine: llama3.2␛[31m (and 1 more)"
         await asked(pilot)
         key(pilot, "down", "down")
-        await until(pilot, lambda: offered(pilot)[2].startswith("> "))
+        await until(
+            pilot,
+            lambda: offered(pilot)[2].startswith(PLAIN.cursor),
+        )
         key(pilot, "enter")
         await until(pilot, lambda: not _is_asking(app))
     assert load_settings().model == "ollama/llama3.2\x1b[31m"
@@ -137,7 +141,12 @@ async def test_the_demo_is_remembered_when_it_is_chosen() -> None:
     async with app.run_test() as pilot:
         await asked(pilot)
         key(pilot, "up")
-        await until(pilot, lambda: offered(pilot)[-1].startswith("> "))
+        await until(
+            pilot,
+            lambda: offered(pilot)[-1].startswith(
+                "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} "
+            ),
+        )
         key(pilot, "enter")
         await until(pilot, lambda: not _is_asking(app))
     assert load_settings().model == "demo/tour"

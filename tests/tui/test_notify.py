@@ -129,4 +129,4 @@ def test_a_terminal_that_tells_of_the_focus_has_it_until_it_says_otherwise() -> 
     assert written == []
     calling.focus_changed(False)
     calling.ring()
-    assert written == ["\x1b]9;Cody: It waits for you · Thread · Cody\x1b\\"]
+    assert written == ["\x1b]9;Cody: It waits for you: Thread · Cody\x1b\\"]

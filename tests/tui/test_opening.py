@@ -32,7 +32,22 @@ COMMANDS = ("chat", "threads", "approvals")
     ],
 )
 def test_a_first_word_is_a_thread_unless_it_is_a_command(args: list[str], taken: bool) -> None:
-    assert with_thread(args, COMMANDS) == (["--thread", *args] if taken else args)
+    taken_as = ["--thread", *args] if taken else args
+    assert with_thread(args, COMMANDS, {"-m", "--model"}) == taken_as
+
+
+@pytest.mark.parametrize(
+    ("args", "taken"),
+    [
+        (["-m", "x", "bees"], ["-m", "x", "--thread", "bees"]),
+        (["--model=x", "bees", "-c"], ["--model=x", "--thread", "bees", "-c"]),
+        (["-m", "chat"], ["-m", "chat"]),
+        (["-m", "x", "chat", "hi"], ["-m", "x", "chat", "hi"]),
+        (["-c", "-m"], ["-c", "-m"]),
+    ],
+)
+def test_options_may_stand_before_the_thread(args: list[str], taken: list[str]) -> None:
+    assert with_thread(args, COMMANDS, {"-m", "--model"}) == taken
 
 
 async def _asked(client: Client, prompt: str) -> str:
@@ -61,7 +76,7 @@ async def test_a_thread_is_meant_by_its_id_or_its_title(make_settings: MakeSetti
 
 def test_a_thread_is_opened_in_the_terminal_by_a_part_of_its_title() -> None:
     here("chat", "-m", "demo/echo", "about bees")
-    child = terminal("BEES", "-m", "demo/echo")
+    child = terminal("-m", "demo/echo", "BEES")
     child.expect_exact("about bees")
     child.sendcontrol("q")
     child.expect(pexpect.EOF)

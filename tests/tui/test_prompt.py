@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from cody_tui.actions import Action
+from cody_tui.features.writing import Writing
 from cody_tui.widgets.completion import Suggestions
 from cody_tui.widgets.prompt import Prompt
 
@@ -285,7 +286,7 @@ async def test_up_asks_for_what_waits_only_while_nothing_is_written() -> None:
     async with app.run_test() as pilot:
         prompt = prompt_of(pilot)
         prompt.waiting = 2
-        assert prompt.border_subtitle == "2 waiting · ↑ edit"
+        assert prompt.border_subtitle == "2 waiting · ↑ edits"
         await pilot.press("up")
         assert app.recalled == 1
         await pilot.press("a", "up")
@@ -295,7 +296,7 @@ async def test_up_asks_for_what_waits_only_while_nothing_is_written() -> None:
 
 
 async def test_a_chord_counts_for_a_second_and_cutting_still_works() -> None:
-    app = PromptApp()
+    app = PromptApp(Writing.ACTIONS)
     async with app.run_test() as pilot:
         prompt = prompt_of(pilot)
         await pilot.press("a", "ctrl+x", "ctrl+e")

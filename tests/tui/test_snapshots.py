@@ -27,9 +27,10 @@ from textual.pilot import Pilot
 from tui.conftest import MakeApp
 from tui.screen import answered, send, shown, state, transcript_of, until
 
+from cody_tui.conversation import Conversation
 from cody_tui.messages import Snapshot, Span
-from cody_tui.screens.chat import ChatScreen
 from cody_tui.widgets.approval import Approval
+from cody_tui.widgets.status import Status as StatusLine
 
 Compare = Callable[..., bool]
 Act = Callable[[Pilot[None]], Awaitable[None]]
@@ -165,7 +166,7 @@ def _same_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setattr(time, "time_ns", lambda: NOW * 1_000_000_000)
     monkeypatch.setattr(time, "time", lambda: float(NOW + 7))
-    monkeypatch.setattr(ChatScreen, "_seconds", lambda self: 7)
+    monkeypatch.setattr(Conversation, "seconds", 7)
 
 
 @pytest.fixture
@@ -220,6 +221,8 @@ async def asking(pilot: Pilot[None]) -> None:
     panel.action_answer("approve")
     await until(pilot, lambda: panel.display and "apply_patch" in shown(pilot))
     await until(pilot, lambda: state(pilot) == "asking")
+    # The directory's name was in what the command wrote, and has another length each time.
+    pilot.app.screen.query_one(StatusLine).usage = None
 
 
 async def waiting(pilot: Pilot[None]) -> None:

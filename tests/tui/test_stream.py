@@ -25,6 +25,9 @@ PIECES = (
     "[x]: /u\n", "(http://u)", "\r\n", "\\", "  \n", "<b>", "&amp;", "&#13;", "日本", "👩\u200d👧",
 )  # fmt: skip
 
+UNFENCED = tuple(p for p in PIECES if p[:2] not in ("``", "~~", "[x"))
+"""Without fences, whose code is shown before it is complete, and links that reach backwards."""
+
 DOCUMENT = """\
 # Title
 
@@ -186,3 +189,18 @@ def test_every_block_of_code_offers_to_be_copied() -> None:
     offers = [strip for strip in whole(text, 40) if is_marked(strip, "copy")]
     assert len(offers) == len(code_blocks(text)) == 3
     assert [plain_text(strip).split() for strip in offers] == [[], [], ["▎", "py"]]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from([*UNFENCED, "2. ", "2", "-", "text"]), max_size=18))
+def test_text_that_comes_by_the_character_looks_all_the_while_as_if_it_came_at_once(
+    pieces: list[str],
+) -> None:
+    text = "".join(pieces)
+    growing = MarkdownStream()
+    for end in range(len(text) + 1):
+        growing.update(text[:end], finished=False)
+        strips_of(growing)
+    at_once = MarkdownStream()
+    at_once.update(text, finished=False)
+    assert strips_of(growing) == strips_of(at_once)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import fcntl
 import os
+import pty
 import re
 import signal
+import struct
+import subprocess
 import sys
+import termios
 import textwrap
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +22,7 @@ from pathlib import Path
 import pexpect
 import pytest
 from cody_core.runtime import open_runtime
+from cody_core.schema.response import Response
 from cody_core.settings import load_settings
 
 SCRIPT = str(Path(sys.executable).parent / "cody")
@@ -95,6 +103,14 @@ def program(code: str) -> list[str]:
         sys.exit(run_app(app, settings.home / streams.LOG_FILE))
     """
     return [sys.executable, "-c", "\n".join(map(textwrap.dedent, (head, code, tail)))]
+
+
+async def the_run() -> Response:
+    """Return the one run that is stored."""
+    async with open_runtime(load_settings()) as client:
+        (thread,) = (await client.threads()).threads
+        (run,) = (await client.thread(thread.id)).runs
+    return run
 
 
 def assert_restored(term: Terminal) -> None:
@@ -193,11 +209,70 @@ async def test_a_signal_ends_the_program_in_order(number: signal.Signals) -> Non
             assert code == 128 + number
             assert_restored(term)
             assert "talk · cody -t " in left
-    async with open_runtime(load_settings()) as client:
-        (thread,) = (await client.threads()).threads
-        (run,) = (await client.thread(thread.id)).runs
+    run = await the_run()
     assert run.status == "aborted"
     assert run.output_items
+
+
+def test_a_terminal_that_vanishes_without_a_signal_ends_the_program() -> None:
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    process = subprocess.Popen(  # which has no controlling terminal
+        [SCRIPT, "-m", "demo/long"], stdin=slave, stdout=slave, stderr=slave,
+        start_new_session=True, env={**os.environ, "CODY_DEMO_DELAY": "0.01"},
+    )  # fmt: skip
+    try:
+        os.close(slave)
+        written = b""
+        while READY.encode() not in written:
+            written += os.read(master, 65_536)
+        os.write(master, b"talk\r")
+        while b"On clocks" not in written:
+            written += os.read(master, 65_536)
+        os.close(master)
+        assert process.wait(timeout=20) == 128 + signal.SIGHUP
+    finally:
+        process.kill()
+        process.wait()
+    assert asyncio.run(the_run()).status == "aborted"
+
+
+def test_whatever_a_terminal_sends_is_typed_pasted_or_nothing() -> None:
+    with terminal(SCRIPT, "-m", "demo/echo") as term:
+        term.child.expect(re.escape("\x1b[?2026$p"))
+        term.send("\x1b[O")  # the focus is elsewhere before anything is there to have it
+        term.wait_for(READY)
+        term.send("\x1b]11;rgb:1111/1111/1111\x1b\\\x1b[?62;22c")  # too late an answer
+        os.write(term.child.child_fd, b"\xff\xfeab\x80")
+        term.wait_for("��ab�")
+        term.send("\x15")
+        term.send(f"\x1b[200~\x1b[31m{'y' * 40}\r\x1b[201~")
+        term.wait_for("␛\\[31m" + "y" * 40)
+        term.send("!\x1b[I?")
+        term.wait_for("!", "\\?")
+        term.send("\x11")
+        code, left = term.end()
+    assert (code, left) == (0, "")  # nothing was sent
+
+
+def test_a_large_paste_is_folded_and_sent_as_a_whole() -> None:
+    line = "x" * 99 + "\n"
+    with terminal(SCRIPT, "-m", "demo/echo") as term:
+        term.wait_for(READY)
+        os.write(term.child.child_fd, b"\x1b[200~")
+        threading.Thread(target=_write, args=(term.child.child_fd, line.encode() * 10_000)).start()
+        term.wait_for("pasted 1: 10000 lines, 1000 kB")
+        term.send("\r")
+        term.wait_for("999,999 characters", "250k in")
+        term.send("\x11")
+        term.end()
+
+
+def _write(fd: int, data: bytes) -> None:
+    """Write all of it, and that the paste ends, while somebody reads what comes of it."""
+    data += b"\x1b[201~"
+    while data:
+        data = data[os.write(fd, data) :]
 
 
 def test_the_pager_has_the_terminal_until_it_ends(tmp_path: Path) -> None:

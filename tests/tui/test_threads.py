@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import date
 from pathlib import Path
 
 import pytest
 from cody_core.client import Client
-from cody_core.ids import new_id
 from cody_core.runtime import open_runtime
 from cody_core.schema.requests import SubmitRequest
-from cody_core.schema.threads import Thread, ThreadDetail, ThreadPage
+from cody_core.schema.threads import ThreadDetail
 from cody_core.settings import Settings
 from support.redis import RedisServer
-from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 from tui.conftest import MakeApp, MakeSettings
 from tui.screen import (
     answered,
+    chat,
     key,
+    notes,
     prompt_of,
     prompts,
     send,
@@ -34,20 +33,11 @@ from tui.screen import (
 
 from cody_tui import conversation
 from cody_tui.features import threads as feature
-from cody_tui.screens.chat import ChatScreen
-from cody_tui.widgets import sidebar as widget
-from cody_tui.widgets.seek import Seek
-from cody_tui.widgets.sidebar import Outlook, Sidebar, day_name, merged, rows_of
+from cody_tui.widgets.sidebar import Sidebar
 
 DAY = 24 * 60 * 60 * 1000
 ECHO = "demo/echo"
 LONG = "demo/long"
-
-
-def chat(pilot: Pilot[None]) -> ChatScreen:
-    screen = pilot.app.screen_stack[0]
-    assert isinstance(screen, ChatScreen)
-    return screen
 
 
 def the_client(pilot: Pilot[None]) -> Client:
@@ -59,10 +49,6 @@ def the_client(pilot: Pilot[None]) -> Client:
 async def connected(pilot: Pilot[None]) -> Client:
     await until(pilot, lambda: chat(pilot).client is not None)
     return the_client(pilot)
-
-
-def notes(pilot: Pilot[None]) -> str:
-    return "\n".join(note.message for note in pilot.app._notifications)
 
 
 def sidebar(pilot: Pilot[None]) -> Sidebar:
@@ -107,143 +93,6 @@ async def do(pilot: Pilot[None], action: str, argument: str = "") -> None:
     await chat(pilot).do(action, argument)
 
 
-# The sidebar
-
-
-@pytest.mark.parametrize(
-    ("day", "name"),
-    [
-        (date(2026, 3, 5), "Today"),
-        (date(2026, 3, 6), "Today"),
-        (date(2026, 3, 4), "Yesterday"),
-        (date(2026, 3, 3), "Tuesday"),
-        (date(2026, 2, 27), "Friday"),
-        (date(2026, 2, 26), "26 Feb"),
-        (date(2025, 12, 31), "31 Dec 2025"),
-    ],
-)
-def test_a_day_is_called_what_people_call_it(day: date, name: str) -> None:
-    assert day_name(day, date(2026, 3, 5)) == name
-
-
-def a_thread(title: str, at: int) -> Thread:
-    return Thread(id=new_id(), title=title, created_at=at, updated_at=at)
-
-
-def test_the_first_page_replaces_what_it_covers_and_keeps_what_is_older() -> None:
-    old = [a_thread(name, at) for name, at in (("d", 4), ("c", 3), ("b", 2), ("a", 1))]
-    moved = old[3].model_copy(update={"updated_at": 5})
-    # "c" was deleted elsewhere, "a" has changed.
-    assert merged(old, [moved, old[0], old[2]], is_all=False) == [moved, old[0], old[2]]
-    assert merged(old, [moved, old[0]], is_all=False) == [moved, old[0], *old[1:3]]
-    assert merged(old, [old[0]], is_all=True) == [old[0]]
-
-
-async def test_the_sidebar_lists_threads_by_day_and_opens_one(
-    make_app: MakeApp, make_settings: MakeSettings
-) -> None:
-    async with (
-        stored(make_settings(ECHO), "about bees", "about whales"),
-        make_app(ECHO).run_test(size=(100, 30)) as pilot,
-    ):
-        await connected(pilot)
-        await pilot.press("ctrl+b")
-        await until(pilot, lambda: listed(pilot) == ["Today", "about whales", "about bees"])
-        await pilot.press("down", "enter")
-        await until(pilot, lambda: prompts(pilot) == ["▌ about bees"])
-        assert pilot.app.focused is prompt_of(pilot)
-        await until(pilot, lambda: "• about bees" in sidebar(pilot).render_line(2).text)
-        await pilot.press("ctrl+b")
-        assert not sidebar(pilot).display
-
-
-async def test_a_click_opens_a_thread_and_running_ones_have_a_sign(
-    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(widget, "LOOK_SECONDS", 0.05)
-    async with make_app(LONG, 0.01).run_test(size=(100, 30)) as pilot:
-        await send(pilot, "talk")
-        await until(pilot, lambda: state(pilot) == "answering")
-        await pilot.press("ctrl+n", "ctrl+b")
-        await until(pilot, lambda: listed(pilot) == ["Today", "talk"])
-        assert "● talk" in sidebar(pilot).render_line(1).text
-        await pilot.click(Sidebar, offset=(8, 1))
-        await until(pilot, lambda: prompts(pilot) == ["▌ talk"])
-        key(pilot, "escape")
-        await until(pilot, lambda: "■ talk" in sidebar(pilot).render_line(1).text)
-
-
-class Shelf(App[None]):
-    """A sidebar with nothing beside it, over as many threads as one likes."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__()
-        self.threads = [a_thread(f"thread {at}", (count - at) * DAY // 7) for at in range(count)]
-        self.reads: list[str | None] = []
-        self.asked: list[tuple[str, str]] = []
-        self.bar = Sidebar(self._load, lambda: Outlook(self.threads[0].id), self._ask)
-
-    def on_mount(self) -> None:
-        self.mount(self.bar)
-
-    async def _load(self, cursor: str | None) -> ThreadPage:
-        self.reads.append(cursor)
-        start = int(cursor or 0)
-        end = start + 100
-        more = str(end) if end < len(self.threads) else None
-        return ThreadPage(threads=tuple(self.threads[start:end]), next_cursor=more)
-
-    def _ask(self, what: str, thread: Thread | None) -> None:
-        self.asked.append((what, thread.title if thread else ""))
-
-
-async def until_so(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
-async def test_ten_thousand_threads_are_read_as_they_come_into_sight() -> None:
-    shelf = Shelf(10_000)
-    async with shelf.run_test(size=(60, 20)) as pilot:
-        await until_so(lambda: len(shelf.bar.rows) > 100)
-        await pilot.pause()
-        assert len([row for row in shelf.bar.rows if row.thread]) == 100
-        shelf.bar.scroll_end(animate=False)
-        await until_so(lambda: len([row for row in shelf.bar.rows if row.thread]) == 200)
-        assert shelf.reads == [None, "100"]
-        shelf.bar.point_at(shelf.threads[150].id)
-        shelf.bar.read()
-        await until_so(lambda: len(shelf.reads) == 3)
-        await pilot.pause()
-        assert len([row for row in shelf.bar.rows if row.thread]) == 200
-        shelf.bar.focus()
-        await pilot.press("up", "enter", "d", "u")
-        expected = [("open", "thread 149"), ("delete", "thread 149"), ("undo", "thread 149")]
-        assert shelf.asked == expected
-
-
-async def test_a_list_that_stays_the_same_is_not_drawn_again() -> None:
-    shelf = Shelf(50)
-    async with shelf.run_test(size=(60, 20)) as pilot:
-        await until_so(lambda: bool(shelf.bar.rows))
-        await pilot.pause()
-        rows = shelf.bar.rows
-        await shelf.bar.read().wait()
-        assert len(shelf.reads) == 2
-        assert shelf.bar.rows is rows
-        shelf.threads.insert(0, a_thread("new", 60 * DAY))
-        await shelf.bar.read().wait()
-        assert shelf.bar.rows[1].text == "new"
-        shelf.bar.appear(False)
-        assert not shelf.bar.display
-
-
-def test_control_characters_in_a_title_are_shown() -> None:
-    rows = rows_of([a_thread("a\x1b[31m\nb", 1)], date(1970, 1, 3))
-    assert rows[1].text == "a␛[31m b"
-
-
 # Finding
 
 
@@ -270,25 +119,6 @@ async def test_a_thread_is_found_by_letters_of_its_title_or_words_of_its_text(
         await pilot.press("enter")
         await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
         await until(pilot, lambda: "about whales" in shown(pilot))
-
-
-async def test_a_text_is_found_in_the_thread_from_hit_to_hit(make_app: MakeApp) -> None:
-    async with make_app(ECHO).run_test(size=(80, 16)) as pilot:
-        await said(pilot, "Needle one", "hay " * 300, "a needle two")
-        await do(pilot, "thread.search", "needle")
-        bar = pilot.app.screen.query_one(Seek)
-        assert bar.place == "1/4"
-        await until(pilot, lambda: "Needle one" in shown(pilot))
-        await pilot.press("enter", "enter")
-        assert bar.place == "3/4"
-        await until(pilot, lambda: "a needle two" in shown(pilot))
-        await pilot.press("up", "up", "up")
-        assert bar.place == "4/4"
-        await pilot.press("x")
-        assert bar.place == "nothing found"
-        await pilot.press("escape")
-        assert not bar.display
-        assert pilot.app.focused is prompt_of(pilot)
 
 
 # Names and tags
@@ -380,7 +210,10 @@ async def test_an_edited_prompt_goes_on_in_a_new_thread(make_app: MakeApp) -> No
         await said(pilot, "one", "two", "three")
         before = chat(pilot).thread_id
         assert before is not None
-        await do(pilot, "prompt.edit", "2")
+        key(pilot, *["alt+up"] * 4)  # the answer to the second prompt of three
+        await until(pilot, lambda: transcript_of(pilot).item is not None)
+        key(pilot, "alt+e")
+        await until(pilot, lambda: prompt_of(pilot).text != "")
         assert prompt_of(pilot).text == "two"
         await send(pilot, "TWO")
         await until(pilot, lambda: prompts(pilot) == ["▌ one", "▌ TWO"])

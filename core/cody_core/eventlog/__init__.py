@@ -20,6 +20,11 @@ class EventLog(Protocol):
     refused.
     """
 
+    @property
+    def trouble(self) -> str | None:
+        """Why what is asked of the log is waited for; ``None`` where it answers."""
+        ...
+
     async def append(
         self, run_id: str, events: Sequence[Event], *, once: str | None = None
     ) -> Sequence[str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_right
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from itertools import takewhile
 
 from cody_core.errors import AppendedBefore, RunClosed
 from cody_core.eventlog import Beginning
+from cody_core.eventlog.entries import Entries
 from cody_core.ids import now_ms
 from cody_core.schema.events import START, Entry, Event, ResponseStart, offset_key
 from cody_core.schema.news import RunEnd, RunNews, run_end
@@ -22,26 +22,22 @@ NEWS_KEPT = 10_000
 
 
 class _Run:
-    """The entries of one run, their offsets as sort keys, and who waits for more."""
+    """The entries of one run, and who waits for more."""
 
-    __slots__ = ("closed", "entries", "keys", "once", "readers", "thread_id", "wake")
+    __slots__ = ("closed", "entries", "once", "readers", "thread_id", "wake")
 
     def __init__(self) -> None:
         self.thread_id: str | None = None
         self.once: set[str] = set()
-        self.entries: list[Entry] = []
-        self.keys: list[tuple[int, int]] = []
+        self.entries = Entries()
         self.closed = False
         self.readers = 0
         self.wake = Signal()
 
     def append(self, event: Event) -> str:
-        key = _next_key(self.keys[-1] if self.keys else (0, 0))
-        offset = f"{key[0]}-{key[1]}"
-        self.keys.append(key)
-        self.entries.append(Entry(offset, event=event, key=key))
+        key = _next_key(self.entries.last)
         self.closed = self.closed or event.is_terminal
-        return offset
+        return self.entries.add(key, event).offset
 
 
 class _News:
@@ -67,6 +63,8 @@ class _News:
 
 class MemoryEventLog:
     """The embedded default. See ``EventLog`` for what each method promises."""
+
+    trouble: str | None = None
 
     def __init__(self) -> None:
         self._runs: dict[str, _Run] = {}
@@ -107,13 +105,10 @@ class MemoryEventLog:
         position = offset_key(after)
         run = self._runs.setdefault(run_id, _Run())
         run.readers += 1
-        at = bisect_right(run.keys, position)
         try:
             while not self._closed:
-                while at < len(run.keys) and run.keys[at] <= position:  # asked for beyond the end
-                    at += 1
-                if batch := run.entries[at : at + BATCH]:
-                    at += len(batch)
+                if batch := run.entries.after(position, BATCH):
+                    position = batch[-1].key
                     yield batch
                 elif run.closed or not follow:
                     return
@@ -140,6 +135,8 @@ class MemoryEventLog:
         """Forget the run after that time; a reader that is at it reads on to the end."""
         if handle := self._expiries.pop(run_id, None):
             handle.cancel()
+        if run := self._runs.get(run_id):
+            run.entries.pack()
         loop = asyncio.get_running_loop()
         self._expiries[run_id] = loop.call_later(seconds, self._forget, run_id)
 

@@ -125,6 +125,11 @@ class RedisEventLog:
         self._numbers = itertools.count(1)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the server is waited for; ``None`` where it answers."""
+        return self.server.trouble
+
     @classmethod
     @asynccontextmanager
     async def open(

@@ -6,13 +6,13 @@ Bytes are read raw and decoded here: the SDK's parsed streaming costs five times
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, aclosing, suppress
-from typing import Any, Protocol, cast
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import Any, Protocol
 
 import httpx2
 import orjson
-from openai import AsyncAPIResponse, AsyncOpenAI
+from openai import AsyncOpenAI
 
 from cody_core.providers._openai_errors import Endpoint
 from cody_core.schema.events import Payload, ResponseDone
@@ -45,10 +45,19 @@ class Translator(Protocol):
 
 async def stream_payloads(
     endpoint: Endpoint,
-    ask: Callable[[], AbstractAsyncContextManager[AsyncAPIResponse[Any]]],
+    client: AsyncOpenAI,
+    path: str,
+    body: Mapping[str, Any],
     translator: Translator,
 ) -> AsyncGenerator[Payload]:
     """Ask, and yield what the answer says, up to its ``response_done``.
+
+    Args:
+        endpoint: Who is asked.
+        client: The connections to it.
+        path: What of it is asked, below its address.
+        body: The request, which is sent as it is and asks for a stream.
+        translator: What becomes of the answer.
 
     Raises:
         ProviderError: one of its subclasses; see ``Provider.stream``.
@@ -56,7 +65,10 @@ async def stream_payloads(
     endpoint.require_key()
     decoder = Decoder()
     with endpoint.translating():
-        async with ask() as response, aclosing(await _chunks(endpoint, response)) as chunks:
+        async with (
+            _answer(client, path, body) as response,
+            aclosing(await _chunks(endpoint, response)) as chunks,
+        ):
             async for chunk in chunks:
                 for payload in _payloads(endpoint, translator, decoder.feed(chunk)):
                     if not isinstance(payload, ResponseDone):
@@ -69,18 +81,34 @@ async def stream_payloads(
                 yield payload
 
 
-async def _chunks(endpoint: Endpoint, response: AsyncAPIResponse[Any]) -> AsyncGenerator[bytes]:
+@asynccontextmanager
+async def _answer(
+    client: AsyncOpenAI, path: str, body: Mapping[str, Any]
+) -> AsyncIterator[httpx2.Response]:
+    """Ask with the SDK's authentication and errors, and give what is read of the body to us.
+
+    The SDK's method for the path would do the same, but brings the shapes of all that it could
+    answer (4 MB), and matches each argument with their types: 0.7 ms an item, with the event loop
+    standing still.
+    """
+    response = await client.post(path, cast_to=httpx2.Response, body=body, stream=True)
+    try:
+        yield response
+    finally:
+        await response.aclose()
+
+
+async def _chunks(endpoint: Endpoint, response: httpx2.Response) -> AsyncGenerator[bytes]:
     """Return the body of an answer that is a stream, or at least does not say otherwise."""
     kind = response.headers.get("content-type", "")
     if "html" in kind:
         raise endpoint.not_this_api("a web page")
     if "json" in kind:
-        body = _parse(endpoint, await response.read())
+        body = _parse(endpoint, await response.aread())
         if error := body.get("error"):
             raise endpoint.error(error)
         raise endpoint.not_this_api("JSON instead of a stream")
-    # The SDK promises an iterator; only the generator that it is can be closed.
-    return cast(AsyncGenerator[bytes], response.iter_bytes())
+    return response.aiter_bytes()
 
 
 def _payloads(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 
-from openai.resources.responses.responses import AsyncResponses
-
 from cody_core.providers._openai_errors import Endpoint
 from cody_core.providers._openai_stream import model_ids, stream_payloads
 from cody_core.providers.openai_events import ResponsesTranslator
@@ -21,18 +19,14 @@ class OpenAIProvider:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self._client = endpoint.client()
-        # The client's own attribute is imported when it is first asked for, in the event loop:
-        # for longer than an answer takes to begin.
-        self._responses = AsyncResponses(self._client).with_streaming_response
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Payload]:
         """Yield the answer as it comes; see ``Provider.stream``."""
-        body = build(request, provider_id=self.endpoint.name)
         return stream_payloads(
             self.endpoint,
-            # As an extra body it is sent as it is. What the SDK takes as arguments it matches with
-            # its types first: 0.7 ms an item, with the event loop standing still.
-            lambda: self._responses.create(stream=True, extra_body=body),
+            self._client,
+            "/responses",
+            build(request, provider_id=self.endpoint.name),
             ResponsesTranslator(
                 self.endpoint, request.response_id, scripts=offers_scripts(request)
             ),

@@ -23,15 +23,11 @@ class OpenAIChatProvider:
     def stream(self, request: ModelRequest) -> AsyncGenerator[Payload]:
         """Yield the answer as it comes; see ``Provider.stream``."""
         endpoint = self.endpoint
-        body = build(request, provider_id=endpoint.name, is_openai=endpoint.is_openai)
-        completions = self._client.chat.completions.with_streaming_response
         return stream_payloads(
             endpoint,
-            # As an extra body it is sent as it is, over the two that the SDK insists on. What it
-            # takes as arguments it matches with its types, with the event loop standing still.
-            lambda: completions.create(
-                model=request.model, messages=(), stream=True, extra_body=body
-            ),
+            self._client,
+            "/chat/completions",
+            build(request, provider_id=endpoint.name, is_openai=endpoint.is_openai),
             ChatTranslator(endpoint, request.response_id),
         )
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from cody_core.errors import UnknownProvider
 from cody_core.providers import Provider
-from cody_core.settings import ProviderKind, Settings
+from cody_core.settings import ProviderKind, ProviderSettings, Settings
 
 ADAPTERS: Mapping[ProviderKind, str] = MappingProxyType(
     {
@@ -36,7 +36,7 @@ class ProviderPool:
         self._lock = asyncio.Lock()
 
     async def get(self, provider_id: str) -> Provider:
-        """Return a provider. Importing it runs in a thread: it may take seconds.
+        """Return a provider. It is imported and made in a thread: that may take seconds.
 
         A missing key is told by the first request.
 
@@ -50,12 +50,16 @@ class ProviderPool:
             if settings is None:
                 msg = f"provider {provider_id!r} is not configured"
                 raise UnknownProvider(msg)
-            module = await asyncio.to_thread(importlib.import_module, ADAPTERS[settings.kind])
-            options = {"delay": self._settings.demo_delay} if settings.kind == "demo" else {}
-            provider: Provider = module.create(settings, name=provider_id, **options)
+            provider = await asyncio.to_thread(self._make, settings, provider_id)
             gc.freeze()  # an SDK is 100,000 objects: full collections would halt streams for 50 ms
             self._providers[provider_id] = provider
             return provider
+
+    def _make(self, settings: ProviderSettings, provider_id: str) -> Provider:
+        module = importlib.import_module(ADAPTERS[settings.kind])
+        options = {"delay": self._settings.demo_delay} if settings.kind == "demo" else {}
+        provider: Provider = module.create(settings, name=provider_id, **options)
+        return provider
 
     async def aclose(self) -> None:
         """Close the providers that were made, all of them even if one fails to close."""

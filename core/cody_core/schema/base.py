@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 T = TypeVar("T")
 
@@ -32,6 +32,20 @@ Milliseconds = Annotated[int, Field(ge=0)]
 """Milliseconds since the epoch, or a duration in milliseconds."""
 
 JsonObject = dict[str, Any]
+
+
+def whole(text: T) -> T | str:
+    """Return text without halves of surrogate pairs, which no encoding can write; else the same.
+
+    Python makes them of bytes that are no UTF-8, as in names of files.
+    """
+    if not isinstance(text, str) or text.isascii():
+        return text
+    return text.encode("utf-8", "replace").decode()
+
+
+Whole = BeforeValidator(whole)
+"""For text that comes from a keyboard or a clipboard."""
 
 
 class Shape(BaseModel):

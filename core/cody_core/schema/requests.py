@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, StringConstraints
 
-from cody_core.schema.base import JsonObject, NonEmpty, Omittable, Shape, Uuid
+from cody_core.schema.base import JsonObject, NonEmpty, Omittable, Shape, Uuid, Whole
 from cody_core.schema.items import Item
 from cody_core.schema.threads import Thread
 
@@ -26,7 +26,7 @@ SCRIPT_TOOL = "run_script"
 MAX_PROMPT_CHARACTERS = 4_000_000
 """About a million tokens: more than any model reads."""
 
-Prompt = Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARACTERS, pattern=r"\S")]
+Prompt = Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARACTERS, pattern=r"\S"), Whole]
 """What is asked; something has to be."""
 
 ToolName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]

@@ -6,14 +6,16 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import StringConstraints
 
-from cody_core.schema.base import Milliseconds, NonEmpty, Omittable, Shape, Uuid
+from cody_core.schema.base import Milliseconds, NonEmpty, Omittable, Shape, Uuid, Whole
 from cody_core.schema.response import Response
 
 TITLE_LENGTH = 80
 """Characters of the first prompt that become a thread's title."""
 
-Title = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
-Tag = Annotated[str, StringConstraints(min_length=1, max_length=50, strip_whitespace=True)]
+Title = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), Whole
+]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=50, strip_whitespace=True), Whole]
 
 ThreadState: TypeAlias = Literal["running", "asking", "failed", "stopped"]
 """How the newest run of a thread stands, where it is not just complete."""

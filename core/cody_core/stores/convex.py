@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from typing import Final, Self
 
 from cody_core.errors import (
+    InvalidRequest,
     StoreError,
     StoreOutdated,
     StoreOverQuota,
@@ -37,6 +38,8 @@ from cody_core.stores.convex_watch import watch
 from cody_core.stores.cursors import cursor_after, page_size, read_cursor
 from cody_core.stores.folding import fold, looked_up, phrases
 
+MOST_BYTES: Final = 256 * 1024
+"""Bytes of a thread's title and summary; its words, to be searched, have as many again."""
 _SEARCHED: Final[Mapping[str, int]] = {"titles": 128, "messages": 64, "chunks": 16}
 """The functions that search, and how many documents each may look at: they differ in size."""
 _STATES: Final[Mapping[str, ThreadState]] = {
@@ -102,6 +105,7 @@ class ConvexStore:
         if any(run.thread_id != thread.id for run in runs):
             msg = f"runs of other threads cannot be stored with thread {thread.id!r}"
             raise StoreError(msg)
+        _refuse_large(thread.title, thread.summary)
         token = new_id()
         is_new = await self._api.mutation(
             "threads:create",
@@ -174,6 +178,7 @@ class ConvexStore:
 
     async def update_thread(self, thread_id: str, changes: ThreadChanges, *, now: int) -> bool:
         """Apply changes, set ``updated_at`` to ``now`` (ms); return whether the thread exists."""
+        _refuse_large(changes.title, changes.summary)
         said: Fields = {
             "title": changes.title,
             "text": None if changes.title is None else fold(changes.title),
@@ -287,6 +292,17 @@ class ConvexStore:
                 updated_at=int(row["updatedAt"]),
                 state=_STATES.get(row.get("newest") or "") if listed else None,
             )
+
+
+def _refuse_large(*texts: str | None) -> None:
+    """Refuse what is too large for a document.
+
+    Raises:
+        InvalidRequest: it is.
+    """
+    if sum(len(text.encode()) for text in texts if text is not None) > MOST_BYTES:
+        msg = f"the title and summary of a thread may have {MOST_BYTES:,} bytes in Convex"
+        raise InvalidRequest(msg)
 
 
 def _is_away(error: StoreUnavailable) -> bool:

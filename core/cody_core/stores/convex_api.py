@@ -2,8 +2,9 @@
 
 What may have come to pass unnoticed, a connection that broke or an overloaded server, is tried a
 few times more, after pauses that differ from client to client; functions can bear to be called
-twice. What will not pass is not tried again, and while the deployment is away each call is made
-once: whoever waits for it is told soon. Each failure is told as what it is and how it is mended.
+twice. What will not pass is not tried again, and while the deployment is away a call is made but
+twice, for a connection that is left from before: whoever waits is told soon. Each failure is told
+as what it is and how it is mended.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import orjson
 
 from cody_core import __version__
 from cody_core.errors import (
+    InvalidRequest,
     SettingsError,
     StoreError,
     StoreOutdated,
@@ -42,12 +44,15 @@ TIMEOUT: Final = httpx.Timeout(15.0, connect=4.0)
 DEADLINE: Final = 25.0
 """Seconds for a call with all its tries."""
 TRIES: Final = 4
+TRIES_AWAY: Final = 2
 FIRST_PAUSE: Final = 0.1
 AT_ONCE: Final = 8
 """Mutations of one process at the same time; the smallest plan lets a deployment do 16."""
 
 _TRANSIENT: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _BUSY: Final = "busy"
+_REFUSALS: Final = {"too_many_tags": "a thread has 1,000 tags at most"}
+"""What functions refuse, by the codes of ``core/convex/functions/failures.ts``."""
 _NAME: Final = re.compile(r"[\w.:-]+")
 """A name or an address of a machine."""
 _DEPLOY: Final = "bring them up to date with 'cody convex deploy'"
@@ -115,6 +120,7 @@ class ConvexApi:
             StoreOverQuota: the deployment is stopped.
             StoreUnavailable: it cannot be reached, or does not answer in time.
             StoreError: the arguments cannot be sent.
+            InvalidRequest: they are refused.
         """
         if self._http.is_closed:
             msg = f"the store at {self.url!r} is closed"
@@ -162,9 +168,9 @@ class ConvexApi:
 
     async def _tried(self, kind: Kind, path: str, body: bytes, *, diagnoses: bool = True) -> Any:
         reason = ""
-        for failures in range(1 if self._is_away else TRIES):
+        for failures in range(TRIES_AWAY if self._is_away else TRIES):
             if failures:
-                await asyncio.sleep(FIRST_PAUSE * 2.0**failures * random.uniform(0.5, 1.5))
+                await asyncio.sleep(FIRST_PAUSE * 2.0 ** (failures - 1) * random.uniform(0.5, 1.5))
             try:
                 found = await self._once(kind, body)
             except _Transient as error:
@@ -209,11 +215,13 @@ class ConvexApi:
         """Raise what a failed function comes to; what it says of it may have been left out.
 
         Raises:
-            StoreError: always.
+            InvalidRequest: what was to be stored is refused.
+            StoreUnavailable: anything else, always.
         """
         if failure.code is not None:
-            msg = f"the Convex deployment {self.url!r} refused {path!r}: {failure.code}"
-            raise StoreError(msg) from failure
+            what = _REFUSALS.get(failure.code, failure.code)
+            msg = f"the Convex deployment {self.url!r} does not store this: {what}"
+            raise InvalidRequest(msg) from failure
         self._is_checked = False
         await self._check_version()
         logger.error("%s failed: %s", path, failure.text)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from cody_core.schema.base import whole
 from cody_core.schema.items import Cancelled, ErrorItem, Item, Message
 
 TOKENIZER = "unicode61 remove_diacritics 2"
@@ -55,7 +56,7 @@ def expression(query: str) -> str | None:
     Every word must occur, the last one as a prefix. Each is quoted, so no character is special.
     """
     # A command line hands undecodable bytes over as lone surrogates, which UTF-8 does not have.
-    text = unicodedata.normalize("NFKC", query.encode(errors="replace").decode())
+    text = unicodedata.normalize("NFKC", whole(query))
     phrases: list[str] = []
     terms = 0
     for word in _UNQUOTABLE.sub(" ", text).split():

@@ -12,6 +12,7 @@ from pathlib import Path
 from cody_core.errors import AppendedBefore, RunClosed
 from cody_core.eventlog import EventLog
 from cody_core.ids import new_id
+from cody_core.schema.base import whole
 from cody_core.schema.events import ApprovalRequested, ApprovalResolved, EventFactory
 from cody_core.schema.items import FunctionCall
 from cody_core.schema.requests import Policy
@@ -82,8 +83,8 @@ class Approvals:
             call_id=call.call_id,
             tool=call.name,
             kind=kind,
-            summary=intent.summary,
-            preview=intent.preview,
+            summary=whole(intent.summary),
+            preview=whole(intent.preview),
         )
         future = asyncio.get_running_loop().create_future()
         self._waiting[question.approval_id] = future

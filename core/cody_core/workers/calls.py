@@ -8,6 +8,7 @@ from pathlib import Path
 from cody_core.eventlog import EventLog
 from cody_core.eventlog.writer import LogWriter
 from cody_core.ids import new_id
+from cody_core.schema.base import whole
 from cody_core.schema.events import EventFactory, ItemCancelled, ItemDelta, ItemDone, ItemStart
 from cody_core.schema.items import FunctionCall, FunctionCallOutput
 from cody_core.tools import Intent, ToolContext, ToolKind, ToolResult
@@ -53,7 +54,7 @@ class Calls:
         async with LogWriter.open(self._log, self._run_id) as out:
 
             async def emit(text: str) -> None:
-                await out.put(event(ItemDelta(item_id=item_id, delta_content=text)))
+                await out.put(event(ItemDelta(item_id=item_id, delta_content=whole(text))))
 
             start = ItemStart(
                 item_id=item_id,
@@ -80,7 +81,7 @@ class Calls:
                 id=item_id,
                 call_id=call.call_id,
                 correlation_id=call.correlation_id,
-                output=result.output,
+                output=whole(result.output),
                 success=result.success,
             )
             await out.put(event(ItemDone(item_id=item_id, final_item=output)))

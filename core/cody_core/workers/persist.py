@@ -244,6 +244,7 @@ class _Saver:
                 self._succeeded()
         if self._kept is not None:
             await asyncio.to_thread(self._outbox.drop, self._kept)
+            self._tell()
 
     def _succeeded(self) -> None:
         if self.failures:

@@ -12,7 +12,7 @@ import { internal } from "./_generated/api";
 import type { Doc } from "./_generated/dataModel";
 import { internalMutation, type MutationCtx } from "./_generated/server";
 import { Budget } from "./limits";
-import { at, dropBody, rank, remove, runOf } from "./rows";
+import { at, dropBodies, rank, remove, runOf } from "./rows";
 import { chunk, row } from "./schema";
 import { threadOf } from "./threadRows";
 
@@ -60,12 +60,11 @@ export async function isStored(ctx: MutationCtx, parcel: string): Promise<boolea
 export const sweep = internalMutation({
   args: { parcel: v.string() },
   handler: async (ctx, { parcel }) => {
-    const rows = ctx.db.query("items").withIndex("by_stage", (q) => q.eq("stage", parcel));
-    for await (const doomed of rows) {
-      const run = await runOf(ctx, doomed.runId);
-      if (run?.stages.includes(parcel)) return; // it counts, and is about to be sorted in
-      await ctx.db.delete(doomed._id);
-    }
+    const staged = () => ctx.db.query("items").withIndex("by_stage", (q) => q.eq("stage", parcel));
+    const first = await staged().first();
+    const run = first && (await runOf(ctx, first.runId));
+    if (run?.stages.includes(parcel)) return; // it counts, and is about to be sorted in
+    for await (const doomed of staged()) await ctx.db.delete(doomed._id);
     const used = new Map<string, boolean>();
     const chunks = ctx.db.query("chunks").withIndex("by_parcel", (q) => q.eq("parcel", parcel));
     for await (const { _id, body } of chunks) {
@@ -75,24 +74,33 @@ export const sweep = internalMutation({
   },
 });
 
-/** Remove the chunks of an item that nothing refers to any more. */
+/** Remove the chunks of items that nothing refers to any more, as many as one may. */
 export const clear = internalMutation({
-  args: { body: v.string() },
-  handler: async (ctx, { body }) => {
-    if (await isUsed(ctx, body)) return;
+  args: { bodies: v.array(v.string()) },
+  handler: async (ctx, { bodies }) => {
     const budget = new Budget();
-    const doomed: Doc<"chunks">[] = [];
-    for await (const piece of ctx.db
-      .query("chunks")
-      .withIndex("by_body", (q) => q.eq("body", body))) {
-      budget.spend(piece.size);
-      doomed.push(piece);
-      if (budget.isSpent) break;
+    const left = [...bodies];
+    while (left.length > 0 && !budget.isSpent) {
+      if ((await isUsed(ctx, left[0]!)) || (await clearOne(ctx, left[0]!, budget))) left.shift();
     }
-    for (const piece of doomed) await ctx.db.delete(piece._id);
-    if (budget.isSpent) await dropBody(ctx, body);
+    await dropBodies(ctx, left);
   },
 });
+
+/** Remove the chunks of an item; tell whether that was all of them. */
+async function clearOne(ctx: MutationCtx, body: string, budget: Budget): Promise<boolean> {
+  const doomed: Doc<"chunks">[] = [];
+  budget.ask();
+  for await (const piece of ctx.db
+    .query("chunks")
+    .withIndex("by_body", (q) => q.eq("body", body))) {
+    budget.spend(piece.size);
+    doomed.push(piece);
+    if (budget.isSpent) break;
+  }
+  for (const piece of doomed) await ctx.db.delete(piece._id);
+  return !budget.isSpent;
+}
 
 /** Sort in rows that came in parcels and remove those behind the end, as many as one may. */
 export const settle = internalMutation({
@@ -126,15 +134,17 @@ async function sortIn(
     staged.push(found);
     if (budget.isSpent) break;
   }
+  const over: Doc<"items">[] = [];
   for (const found of staged) {
     if (rank(run, found) < 0) {
-      await remove(ctx, found);
+      over.push(found);
       continue;
     }
     const before = await at(ctx, run.runId, "", found);
-    if (before !== null) await remove(ctx, before);
+    if (before !== null) over.push(before);
     await ctx.db.patch(found._id, { stage: "" });
   }
+  await remove(ctx, over);
   return !budget.isSpent;
 }
 
@@ -151,7 +161,7 @@ async function trim(ctx: MutationCtx, run: Doc<"runs">, budget: Budget): Promise
     surplus.push(found);
     if (budget.isSpent) break;
   }
-  for (const found of surplus) await remove(ctx, found);
+  await remove(ctx, surplus);
   return !budget.isSpent;
 }
 

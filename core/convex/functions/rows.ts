@@ -41,31 +41,37 @@ export function at(
     .unique();
 }
 
-/** Put a row in its place, over everything that counts there. */
-export async function put(ctx: MutationCtx, run: Doc<"runs">, row: Row): Promise<void> {
-  for (const stage of run.stages) {
-    const staged = await at(ctx, run.runId, stage, row);
-    if (staged !== null) await remove(ctx, staged);
+/** Put rows in their places, over everything that counts there. */
+export async function put(ctx: MutationCtx, run: Doc<"runs">, rows: readonly Row[]): Promise<void> {
+  const over: Doc<"items">[] = [];
+  const bodies: string[] = [];
+  for (const row of rows) {
+    for (const stage of run.stages) {
+      const staged = await at(ctx, run.runId, stage, row);
+      if (staged !== null) over.push(staged);
+    }
+    const before = await at(ctx, run.runId, "", row);
+    const fields = { runId: run.runId, stage: "", ...row };
+    if (before === null) await ctx.db.insert("items", fields);
+    else await ctx.db.replace(before._id, fields);
+    if (before?.body !== undefined) bodies.push(before.body);
   }
-  const before = await at(ctx, run.runId, "", row);
-  const fields = { runId: run.runId, stage: "", ...row };
-  if (before === null) {
-    await ctx.db.insert("items", fields);
-    return;
-  }
-  await ctx.db.replace(before._id, fields);
-  await dropBody(ctx, before.body);
+  await remove(ctx, over);
+  await dropBodies(ctx, bodies);
 }
 
-/** Remove a row, and in a while its chunks. */
-export async function remove(ctx: MutationCtx, row: Doc<"items">): Promise<void> {
-  await ctx.db.delete(row._id);
-  await dropBody(ctx, row.body);
+/** Remove rows, and in a while the chunks that nothing refers to any more. */
+export async function remove(ctx: MutationCtx, rows: readonly Doc<"items">[]): Promise<void> {
+  for (const row of rows) await ctx.db.delete(row._id);
+  await dropBodies(ctx, rows.flatMap(({ body }) => body ?? []));
 }
 
-/** Have the chunks of an item removed that nothing refers to any more. */
-export async function dropBody(ctx: MutationCtx, body: string | undefined): Promise<void> {
-  if (body !== undefined) await ctx.scheduler.runAfter(0, internal.parcels.clear, { body });
+/** Have the chunks of items removed that nothing refers to any more. */
+export async function dropBodies(ctx: MutationCtx, bodies: readonly string[]): Promise<void> {
+  // One call for all of them: a mutation may schedule 1,000.
+  if (bodies.length > 0) {
+    await ctx.scheduler.runAfter(0, internal.parcels.clear, { bodies: [...bodies] });
+  }
 }
 
 /** Remove rows of a run until the budget is spent; tell whether none are left. */
@@ -81,6 +87,6 @@ export async function removeRows(
     doomed.push(row);
     if (budget.isSpent) break;
   }
-  for (const row of doomed) await remove(ctx, row);
+  await remove(ctx, doomed);
   return !budget.isSpent;
 }

@@ -74,7 +74,7 @@ export const save = internalMutation({
     const after = await write(ctx, before, run, token, parcels);
     if (rows.length * (1 + after.stages.length) > MOST_RANGES) throw failure("busy");
     for (const fields of chunks) await ctx.db.insert("chunks", { parcel: "", ...fields });
-    for (const fields of rows) await put(ctx, after, fields);
+    await put(ctx, after, rows);
     if (after.stages.length > 0 || run.outputs < known) {
       await ctx.scheduler.runAfter(0, internal.parcels.settle, { runId: run.runId });
     }

@@ -195,6 +195,8 @@ export const remove = internalMutation({
 export const purge = internalMutation({
   args: { threadId: v.string() },
   handler: async (ctx, { threadId }) => {
+    const thread = await threadOf(ctx, threadId);
+    if (thread !== null && thread.status !== "deleted") return; // it is being made anew
     const budget = new Budget();
     while (!budget.isSpent) {
       budget.ask();

@@ -152,6 +152,26 @@ describe("parcels", () => {
     expect(await count(t, "items")).toBe(1);
   }, 60_000);
 
+  test("of rows whose chunks go with them need no more calls than a mutation may schedule", async () => {
+    const t = backend();
+    await made(t);
+    const rows = Array.from({ length: 1200 }, (_, at) => row(at, "", { body: `b${at}`, parts: 1 }));
+    const chunks = rows.map(({ body }) => ({ body: body!, part: 0, json: "x", text: "", size: 1 }));
+    for (const [parcel, rowsOf, chunksOf] of [
+      ["c", [], chunks],
+      ["r", rows, []],
+    ] as const) {
+      const asked = { parcel, threadId: "t", runId: "r", rows: [...rowsOf], chunks: [...chunksOf] };
+      await t.mutation(internal.parcels.store, asked);
+    }
+    expect(await saved(t, [], { outputs: 1200 }, { parcels: ["r"] })).toBe("written");
+    await t.finishAllScheduledFunctions(vi.runAllTimers);
+    expect(await count(t, "chunks")).toBe(1200);
+    await t.mutation(internal.threads.remove, { threadId: "t", token: "d" });
+    await t.finishAllScheduledFunctions(vi.runAllTimers);
+    expect((await count(t, "items")) + (await count(t, "chunks"))).toBe(0);
+  }, 60_000);
+
   test("of chunks are swept away if nothing refers to them, and kept if something does", async () => {
     const t = backend();
     await made(t);

@@ -32,6 +32,18 @@ describe("making", () => {
     expect((await count(t, "runs")) + (await count(t, "items"))).toBe(0);
   });
 
+  test("a thread that is made anew while an earlier try is cleared away keeps its runs", async () => {
+    const t = backend();
+    await made(t, "t", { hidden: true, token: "a" });
+    vi.setSystemTime(Date.now() + 3_600_001);
+    await t.mutation(internal.threads.giveUp, { threadId: "t", token: "a" });
+    await made(t, "t", { hidden: true, token: "b" });
+    await t.mutation(internal.runs.save, save([row(0)]));
+    await t.mutation(internal.threads.reveal, { threadId: "t", token: "b" });
+    await t.finishAllScheduledFunctions(vi.runAllTimers);
+    expect(await count(t, "runs")).toBe(1);
+  });
+
   test("a revealed thread is there, also when its time is up", async () => {
     const t = backend();
     await made(t, "t", { hidden: true, token: "a", tags: ["x"] });

@@ -93,7 +93,7 @@ async def test_a_file_that_cannot_be_read_is_not(
 async def test_the_document_of_the_api_is_there(server: Served) -> None:
     assert (await server.http.get("/docs")).status_code == 200
     document = (await server.http.get("/openapi.json")).json()
-    assert len(document["paths"]) == 14
+    assert len(document["paths"]) == 15
     assert "422" not in str(document)
 
 

@@ -176,13 +176,30 @@ async def test_a_field_that_is_wrong_is_named_and_not_repeated(
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"\xff\xfe", b'{"prompt": "\\ud800"}', b'{"\\ud800": 1}', b"[" * 100_000, b"NaN"],
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b'{"prompt": "x", "system": "\\ud800"}',
+        b'{"\\ud800": 1}',
+        b"[" * 100_000,
+        b"NaN",
+    ],
     ids=range(7),
 )
 async def test_a_body_that_is_no_request_is_refused(server: Served, body: bytes) -> None:
     headers = {"content-type": "application/json"}
     answer = await server.http.post("/api/v2/submit", content=body, headers=headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
+
+
+async def test_half_a_character_in_a_prompt_is_replaced(server: Served) -> None:
+    headers = {"content-type": "application/json"}
+    body = b'{"prompt": "cut off: \\ud83d"}'
+    submitted = await server.http.post("/api/v2/submit", content=body, headers=headers)
+    assert submitted.status_code == 202, submitted.text
+    found = await server.http.get(f"/api/v2/runs/{submitted.json()['runId']}")
+    assert "cut off: ?" in found.text
 
 
 @pytest.mark.parametrize(

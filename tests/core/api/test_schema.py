@@ -17,6 +17,8 @@ from schemathesis import APIOperation, Case, GenerationMode
 from schemathesis.core.result import Ok
 from support.server import served
 
+ENDLESS = "/api/v2/changes"
+"""A stream that is there for everybody and ends with the server: it has its own tests."""
 EXAMPLES = 4
 """Requests of each route, of those that fit the document and of those that do not."""
 
@@ -60,9 +62,11 @@ async def test_nothing_that_fits_the_document_or_does_not_is_a_failure_of_the_se
         for result in schema.get_all_operations():
             assert isinstance(result, Ok)
             operation = result.ok()
+            if operation.path == ENDLESS:
+                continue
             for mode in GenerationMode:
                 name = (operation.method.upper(), operation.path, mode.value)
                 tried[name] = await asyncio.to_thread(try_out, operation, mode, server.url)
     routes = {name[:2] for name in tried}
-    assert len(routes) == sum(len(methods) for methods in document["paths"].values())
+    assert len(routes) == sum(len(methods) for methods in document["paths"].values()) - 1
     assert {status for found in tried.values() for status in found} >= {200, 201, 202, 400, 404}

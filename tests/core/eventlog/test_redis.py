@@ -346,7 +346,7 @@ async def test_that_the_server_is_away_is_said_once_and_that_it_is_back(
         for task in appended:
             await task
     away, back = caplog.messages
-    assert "REDIS_URL is away" in away
+    assert "REDIS_URL cannot be reached" in away
     assert "30 s" in away
     assert "is back" in back
 

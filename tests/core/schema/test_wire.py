@@ -43,7 +43,7 @@ threads = st.builds(
     id=st.just(THREAD),
     title=text,
     summary=st.none() | text,
-    tags=st.lists(st.text("ab", min_size=1, max_size=3), max_size=3).map(tuple),
+    tags=st.lists(st.text("ab", min_size=1, max_size=3), max_size=3, unique=True).map(tuple),
     agent_role=st.none() | text,
     model_id=st.none() | text,
     provider_id=st.none() | text,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -51,27 +51,28 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def away_now_and_then(server: ConvexServer, chance: random.Random) -> AsyncIterator[None]:
-    """Let the server go away and come back, until the block is left."""
+    """Let the server go away and come back, until the block is left; then it is there."""
+    left = False
 
     async def come_and_go() -> None:
-        while True:
+        while not left:
             await asyncio.sleep(chance.uniform(0.3, 0.8))
             await asyncio.to_thread(server.stop)
             await asyncio.sleep(chance.uniform(0.0, 0.2))
             await asyncio.to_thread(server.start)
 
     async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(come_and_go())
+        tasks.create_task(come_and_go())
         try:
             yield
         finally:
-            task.cancel()
+            left = True
 
 
 def payloads(run_id: str, thread_id: str, chance: random.Random) -> list[list[Payload]]:
     """Return what a run comes to, in steps: a few messages, one of them larger than a row."""
     steps: list[list[Payload]] = [[started(run_id, thread_id)]]
-    for number in range(chance.randint(1, 4)):
+    for number in range(chance.randint(1, 3)):
         item_id, text = f"m{number}", "word " * chance.choice([1, 50, 50, 50, 50, 50, 50, 12_000])
         steps.append([ItemStart(item_id=item_id, item_type="message")])
         steps.append([ItemDelta(item_id=item_id, delta_content=text)])
@@ -104,18 +105,28 @@ def progress(run: Response) -> tuple[bool, int, int]:
 
 
 async def one_run(
-    store: ConvexStore, other: ConvexStore, outbox: Outbox, thread: Thread, chance: random.Random
+    store: ConvexStore,
+    other: ConvexStore,
+    outbox: Outbox,
+    thread: Thread,
+    chance: random.Random,
+    *,
+    is_first: bool,
 ) -> Response:
-    """Let a run come about and be stored, and return it as the log has it."""
+    """Let a run come about and be stored, and return it as the log has it.
+
+    The first of a thread brings that along; of others, one now and then.
+    """
     log, run_id = MemoryEventLog(), new_id()
     persister = Persister(log, store, outbox, owner="me", log_ttl=60, interval=0.02)
     reader = Reader(other, run_id)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(persister.run(run_id, thread))
+        brings = is_first or chance.random() < 0.2
+        tasks.create_task(persister.run(run_id, thread if brings else None))
         for step in payloads(run_id, thread.id, chance):
             await log.append(run_id, events(*step, run_id=run_id))
             await asyncio.sleep(chance.choice([0, 0, 0.005]))
-            if chance.random() < 0.15:
+            if chance.random() < 0.05:
                 await reader.look()
     await reader.look()
     reducer = ResponseReducer()
@@ -134,9 +145,11 @@ async def test_whatever_goes_wrong_everything_is_stored_once_and_nothing_goes_ba
     expected: dict[str, Response] = {}
     threads = [Thread(id=new_id(), title=f"t{n}", created_at=n, updated_at=n) for n in range(25)]
 
-    async def some(store: ConvexStore, other: ConvexStore) -> None:
-        for _ in range(RUNS // AT_ONCE):
-            run = await one_run(store, other, outbox, chance.choice(threads), chance)
+    async def some(store: ConvexStore, other: ConvexStore, threads: Sequence[Thread]) -> None:
+        for number in range(RUNS // AT_ONCE):
+            thread = threads[number % len(threads)]
+            is_first = number < len(threads)
+            run = await one_run(store, other, outbox, thread, chance, is_first=is_first)
             expected[run.id] = run
 
     async with (
@@ -149,8 +162,8 @@ async def test_whatever_goes_wrong_everything_is_stored_once_and_nothing_goes_ba
             away_now_and_then(convex, chance),
             asyncio.TaskGroup() as tasks,
         ):
-            for _ in range(AT_ONCE):
-                tasks.create_task(some(store, other))
+            for begin in range(AT_ONCE):
+                tasks.create_task(some(store, other, threads[begin::AT_ONCE]))
         convex.faults()
         found = [run for thread in threads for run in await other.list_runs(thread.id)]
     assert len(found) == len(expected) == RUNS

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cody_core.errors import ToolError
+from cody_core.schema.base import whole
 from cody_core.tasks import task_group
 from cody_core.tools.sandbox import Call, Log, ScriptCall, ScriptResult
 from cody_core.tools.sandbox.child import Child, ChildGone
@@ -80,7 +81,7 @@ class Session:
                 case {"ready": int() as resident}:
                     self._child.note(resident)
                 case {"log": str() as said}:
-                    self._logs.append(line := _whole(said))
+                    self._logs.append(line := whole(said))
                     await self._log(line)
                 case {"call": int() as number, "name": str() as name, "arguments": str() as text}:
                     if (refusal := self._refusal(name)) is not None:
@@ -137,7 +138,7 @@ class Session:
                 await self._answer(number, text, code)
 
     async def _answer(self, number: int, text: str, code: str | None) -> None:
-        answer = {"id": number, "ok": code is None, "text": _whole(text), "code": code or ""}
+        answer = {"id": number, "ok": code is None, "text": whole(text), "code": code or ""}
         await self._send({"answer": answer})
 
     async def _send(self, message: Mapping[str, Any]) -> None:
@@ -150,7 +151,7 @@ class Session:
         return ScriptResult(
             success=success,
             result=done["result"] if success else "null",
-            error=None if success else _whole(done["error"]),
+            error=None if success else whole(done["error"]),
             error_code=None if success else done["code"],
             line=None if success else done.get("line"),
             logs=tuple(self._logs),
@@ -175,11 +176,6 @@ class _Clock:
         if self._left is not None and not self.limit.expired():
             self.limit.reschedule(asyncio.get_running_loop().time() + self._left)
         self._left = None
-
-
-def _whole(text: str) -> str:
-    """Return text without halves of surrogate pairs, which neither side could write down."""
-    return text.encode(errors="replace").decode()
 
 
 def _failure(message: str, code: str) -> dict[str, Any]:

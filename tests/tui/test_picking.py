@@ -1,0 +1,127 @@
+"""Lists to choose from: what is searched for is marked, and columns stand below each other."""
+
+from __future__ import annotations
+
+import pytest
+from cody_core.schema.items import Message
+from cody_core.schema.threads import Thread, ThreadDetail
+from rich.cells import cell_len
+from textual.app import App
+from textual.content import Content
+from textual.geometry import Offset
+from textual.pilot import Pilot
+from textual.widgets import OptionList, Static
+from tui.conftest import MakeApp
+from tui.screen import answered, key, send, state, until
+from tui.shelf import answer
+
+from cody_tui.dialogs.picking import Entry, Picker
+from cody_tui.dialogs.threads import FindThread, excerpt
+from cody_tui.matching import spans
+from cody_tui.widgets.one_line import OneLine
+
+
+@pytest.mark.parametrize(
+    ("query", "text", "found"),
+    [
+        ("note", "Draft notes", ["note"]),
+        ("NOTES draft", "Draft notes", ["notes", "Draft"]),
+        ("at", "that cat at", ["at"]),
+        ("dn", "Draft notes", ["D", "n"]),
+        ("xyz", "Draft notes", []),
+        ("", "Draft notes", []),
+        ("世界", "你好 世界", ["世界"]),
+        ("i", "\u0130stanbul", []),
+    ],
+)
+def test_what_made_a_text_an_answer_is_told(query: str, text: str, found: list[str]) -> None:
+    assert [text[start:end] for start, end in spans(query, text)] == found
+
+
+def test_a_word_is_marked_where_it_begins_one() -> None:
+    assert spans("at", "that cat at") == [(9, 11)]
+
+
+def detail(*texts: str) -> ThreadDetail:
+    run = answer(*(Message(id=str(n), content=text) for n, text in enumerate(texts)), prompt="hm")
+    return ThreadDetail(
+        thread=Thread(id=run.thread_id, title="t", created_at=1, updated_at=1), runs=(run,)
+    )
+
+
+def test_an_excerpt_is_of_what_has_most_of_the_words_and_of_the_newest_of_those() -> None:
+    said = detail("kettle and pot", "first the pot", "a pot, a kettle\x1b[31m", "a kettle")
+    assert excerpt(said, "kettle pot") == "a pot, a kettle␛[31m"
+    assert excerpt(said, "FIRST") == "first the pot"
+    assert excerpt(said, "tea") == ""
+    long = excerpt(detail("x" * 500 + " kettle " + "y" * 500), "kettle")
+    assert (long[0], long[-1], len(long)) == ("…", "…", 141)
+    assert "kettle" in long
+
+
+class ListApp(App[None]):
+    """A list and nothing else."""
+
+    def __init__(self, *entries: Entry) -> None:
+        super().__init__()
+        self.picker = Picker("Things", entries)
+
+    def on_mount(self) -> None:
+        self.push_screen(self.picker)
+
+
+def lines(pilot: Pilot[None]) -> list[Content]:
+    found = pilot.app.screen.query_one(OptionList)
+    return [option.prompt for option in found.options if isinstance(option.prompt, Content)]
+
+
+async def test_details_stand_below_each_other_whatever_the_names() -> None:
+    names = ["one", "你好 世界", "x" * 60, "👩‍💻 work"]
+    async with ListApp(*(Entry(n, n, "detail") for n in names)).run_test() as pilot:
+        await until_listed(pilot, 4)
+        before = {cell_len(line.plain.partition("detail")[0]) for line in lines(pilot)}
+        assert before == {46}
+        assert "…  detail" in lines(pilot)[2].plain
+
+
+async def until_listed(pilot: Pilot[None], count: int) -> None:
+    while len(lines(pilot)) != count:
+        await pilot.pause()
+
+
+async def test_letters_that_are_searched_for_are_marked_in_the_list() -> None:
+    async with ListApp(Entry("a", "alpha", "first"), Entry("b", "beta")).run_test() as pilot:
+        await until_listed(pilot, 2)
+        await pilot.press("p", "h")
+        await until_listed(pilot, 1)
+        (line,) = lines(pilot)
+        marked = [line.plain[s.start : s.end] for s in line.spans if "underline" in str(s.style)]
+        assert marked == ["ph"]
+
+
+async def test_the_field_stays_where_it_is_and_the_terminals_cursor_at_its_caret() -> None:
+    async with ListApp(*(Entry(n, n) for n in ("你好", "one", "two"))).run_test() as pilot:
+        await until_listed(pilot, 3)
+        field = pilot.app.screen.query_one(OneLine)
+        corner = field.content_region.offset
+        for keys, cells in (("你", 2), ("好", 4), ("left", 2), ("home", 0), ("end", 4)):
+            await pilot.press(keys)
+            await pilot.pause()
+            assert field.content_region.offset == corner
+            assert pilot.app.cursor_position == corner + Offset(cells, 0)
+        assert [line.plain.strip() for line in lines(pilot)] == ["你好"]
+
+
+async def test_a_thread_found_by_what_was_said_shows_where(make_app: MakeApp) -> None:
+    app = make_app("demo/tour")
+    async with app.run_test(size=(100, 30)) as pilot:
+        await send(pilot, "hello")
+        await answered(pilot, "Enjoy!")
+        await until(pilot, lambda: state(pilot) == "ready")
+        key(pilot, "ctrl+t")
+        await until(pilot, lambda: isinstance(app.screen, FindThread))
+        await pilot.press(*"fibonacci")
+        note = app.screen.query_one(".picker--note", Static)
+        await until(pilot, lambda: "def fibonacci" in str(note.content))
+        key(pilot, *["backspace"] * 9)
+        await until(pilot, lambda: not str(note.content))
