@@ -12,7 +12,10 @@ import httptools
 import httpx2
 
 LIMIT = 1 << 18
-"""Bytes of a body that may wait to be asked for before the other side is kept waiting."""
+"""Bytes of a body that may wait to be asked for before the other side is kept waiting.
+
+As many may come that bring nothing of a body, such as a head, before the other side is given up.
+"""
 
 
 class Connection(asyncio.Protocol):
@@ -41,6 +44,8 @@ class Connection(asyncio.Protocol):
         self._has_head = False
         self._body: list[bytes] = []
         self._size = 0
+        self._around = 0
+        self._is_under_way = False
         self._is_complete = False
         self._goes_on = False
 
@@ -113,8 +118,9 @@ class Connection(asyncio.Protocol):
 
     def finish(self) -> bool:
         """End the exchange; return whether another may follow. Otherwise the connection closes."""
-        can_go_on = self._is_complete and self._goes_on and self.is_open
+        can_go_on = self._is_complete and not self._body and self._goes_on and self.is_open
         self._is_asked = False
+        self._stop_timer()  # what follows may be waited for less long
         if can_go_on:
             self._begin()
             self.idle_since = self._loop.time()
@@ -124,10 +130,14 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Close the connection, whatever is under way."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_timer()
         if self._transport is not None:
             self._transport.abort()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _check(self) -> None:
         """Raise what has become of the connection, if nothing more will come."""
@@ -154,7 +164,7 @@ class Connection(asyncio.Protocol):
     def _look(self) -> None:
         """Look whether it is time to give up; it seldom is, and then the next look is due later.
 
-        All that is waited for on a connection is waited for equally long.
+        In one exchange, all that is waited for is waited for equally long.
         """
         self._timer = None
         if self._came is None:
@@ -180,11 +190,18 @@ class Connection(asyncio.Protocol):
             if not self._is_asked:
                 raise httptools.HttpParserError("an answer to no question")
             self._has_begun = True
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+            self._parse(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(httpx2.RemoteProtocolError(f"what comes is not HTTP: {error}"))
             self.close()
         self._wake()
+
+    def _parse(self, data: bytes) -> None:
+        self._is_under_way = False
+        self._parser.feed_data(data)
+        self._around = 0 if self._is_under_way else self._around + len(data)
+        if self._around > LIMIT:
+            raise httptools.HttpParserError("too much that is not the answer itself")
 
     def eof_received(self) -> bool:
         """Take notice that nothing more comes; a body of no known length ends that way."""
@@ -222,6 +239,11 @@ class Connection(asyncio.Protocol):
 
     # What the parser tells
 
+    def on_message_begin(self) -> None:
+        """Take no second answer for the next question's."""
+        if self._is_complete:
+            raise httptools.HttpParserError("an answer to no question")
+
     def on_status(self, reason: bytes) -> None:
         """Take the reason of an answer."""
         self._reason = reason
@@ -232,10 +254,11 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """Take notice that the head is complete."""
-        self._has_head = self._parser.get_status_code() >= 200
+        self._has_head = self._is_under_way = self._parser.get_status_code() >= 200
 
     def on_body(self, data: bytes) -> None:
         """Take a part of the body."""
+        self._is_under_way = True
         self._body.append(data)
         self._size += len(data)
         if self._size > LIMIT and self._transport is not None:

@@ -2,7 +2,11 @@
 
 The SDKs bring an HTTP client in layers, each of which handles each chunk of an answer: more than
 half of what a token cost. Here a connection parses what comes, and whoever reads the answer is
-handed it. Connections are kept for a while: to agree on encryption anew takes a tenth of a second.
+handed it. Measured per event, at 1,000 a second: 314 microseconds with the client as it comes, 194
+with another backend below its layers, 116 with aiohttp, which the SDKs can use instead at the cost
+of 9 MB of memory, and 89 with this. That is why there is one more HTTP client.
+
+Connections are kept for a while: to agree on encryption anew takes a tenth of a second.
 """
 
 from __future__ import annotations

@@ -182,8 +182,9 @@ async def test_bodies_end_where_they_say_they_do(parts: list[bytes], body: bytes
         [b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nsome"],
         [b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n"],
         [b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nno number\r\n"],
+        [b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\nsome"],
     ],
-    ids=range(5),
+    ids=range(6),
 )
 async def test_what_is_no_answer_or_not_all_of_one_is_an_error(parts: list[bytes]) -> None:
     async with server(saying(*parts)) as url, client() as http:
@@ -220,6 +221,97 @@ async def test_silence_ends_after_its_time_and_each_part_of_an_answer_has_all_of
         with pytest.raises(httpx2.ReadTimeout):
             async with server(silent) as nobody:
                 await http.get(nobody)
+
+
+async def test_a_shorter_time_counts_on_a_connection_after_a_longer_one() -> None:
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2):
+            await asked(reader)
+            await asyncio.sleep(0.05)  # that the first is waited for
+            writer.write(OK)
+        await asyncio.sleep(60)
+
+    async with server(once) as url, client() as http, asyncio.timeout(10):
+        for seconds in (100.0, 50.0):
+            assert (await http.get(url, timeout=seconds)).content == b"ok"
+        with pytest.raises(httpx2.ReadTimeout):
+            await http.get(url, timeout=0.2)
+
+
+async def test_a_reading_that_is_cancelled_loses_nothing() -> None:
+    go_on = asyncio.Event()
+
+    async def waiting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await asked(reader):
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nsome")
+            await go_on.wait()
+            writer.write(b"more")
+
+    async with server(waiting) as url, client() as http, asyncio.timeout(10):
+        for _ in range(2):  # the second on the same connection
+            go_on.clear()
+            async with http.stream("GET", url) as response:
+                assert isinstance(response.stream, httpx2.AsyncByteStream)
+                assert await anext(aiter(response.stream)) == b"some"
+                for _ in range(3):
+                    with pytest.raises(TimeoutError):
+                        async with asyncio.timeout(0.01):
+                            await anext(aiter(response.stream))
+                go_on.set()
+                assert [part async for part in response.stream] == [b"more"]
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+ENDLESS = {
+    "a header": (HEAD + b"x: ", b"y" * 4096),
+    "headers": (HEAD, b"x: y\r\n" * 600),
+    "words in between": (b"", b"HTTP/1.1 100 Continue\r\nx: y\r\n\r\n" * 100),
+    "headers behind the body": (
+        HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n",
+        b"x: y\r\n" * 600,
+    ),
+}
+
+
+@pytest.mark.parametrize(("begin", "more"), ENDLESS.values(), ids=list(ENDLESS))
+async def test_what_comes_around_a_body_has_its_limit(begin: bytes, more: bytes) -> None:
+    sent = 0
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await asked(reader)
+        writer.write(begin)
+        while True:
+            writer.write(more)
+            await writer.drain()
+            sent += len(more)
+
+    async with server(endless) as url, client() as http, asyncio.timeout(20):
+        with pytest.raises(httpx2.RemoteProtocolError):
+            await http.get(url)
+    assert LIMIT // 2 < sent < 100 * LIMIT
+
+
+async def test_a_head_may_be_long() -> None:
+    head = b"HTTP/1.1 200 OK\r\nx: %b\r\ncontent-length: 2\r\n\r\n" % (b"y" * 100_000)
+    async with server(saying(head, b"ok")) as url, client() as http:
+        response = await http.get(url)
+    assert (response.content, len(response.headers["x"])) == (b"ok", 100_000)
+
+
+async def test_what_comes_behind_an_answer_is_not_in_it_nor_in_the_next() -> None:
+    both = OK + b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nleak"
+    async with server(saying(both, then=silent)) as url, client() as http, asyncio.timeout(10):
+        for _ in range(3):
+            assert (await http.get(url)).content == b"ok"
+
+
+async def test_an_answer_that_nobody_read_is_not_followed_by_another() -> None:
+    async with server(counting) as url, client() as http, asyncio.timeout(10):
+        async with http.stream("GET", url) as response:
+            await asyncio.sleep(0.1)  # all of it comes
+            assert response.headers["x-number"] == "1"
+        assert (await http.get(url)).headers["x-number"] == "1"
 
 
 async def test_what_comes_while_nobody_reads_is_kept_and_the_other_side_waits() -> None:
