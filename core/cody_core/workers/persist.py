@@ -18,7 +18,6 @@ from dataclasses import replace
 from cody_core.errors import EventLogError, StoreError, StoreUnavailable
 from cody_core.eventlog import EventLog
 from cody_core.mirror import Mirror, following
-from cody_core.reducer import ResponseReducer
 from cody_core.schema.events import (
     Entry,
     ItemCancelled,
@@ -77,6 +76,11 @@ class Persister:
         self._hurry = asyncio.Event()
         self._runs: dict[str, _Saver] = {}
 
+    def mirror(self, run_id: str) -> Mirror | None:
+        """Return what a run is followed with until its end is stored, if it is followed here."""
+        saver = self._runs.get(run_id)
+        return None if saver is None else saver.mirror
+
     def unsaved(self, thread_id: str) -> Sequence[Response]:
         """Return the runs of a thread whose newest state is not in the store yet."""
         responses = (saver.reducer.response for saver in self._runs.values())
@@ -130,7 +134,7 @@ class Persister:
     async def _run(self, mirror: Mirror, new_thread: Thread | None) -> None:
         run_id = mirror.run_id
         saver = _Saver(
-            mirror.reducer,
+            mirror,
             self._store,
             self._outbox,
             self._owner,
@@ -171,7 +175,7 @@ class _Saver:
 
     def __init__(
         self,
-        reducer: ResponseReducer,
+        mirror: Mirror,
         store: Store,
         outbox: Outbox,
         owner: str,
@@ -180,7 +184,8 @@ class _Saver:
         tell: Callable[[], None],
         hurry: asyncio.Event,
     ) -> None:
-        self.reducer = reducer
+        self.mirror = mirror
+        self.reducer = mirror.reducer
         self.new_thread = new_thread
         self.failures = 0
         self._store = store
