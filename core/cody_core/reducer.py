@@ -189,6 +189,11 @@ class ResponseReducer:
                 self._take(event)
 
     @property
+    def thread_id(self) -> str | None:
+        """The thread of the run, ``None`` before its start."""
+        return None if self._start is None else self._start.thread_id
+
+    @property
     def response(self) -> Response | None:
         """The response so far, ``None`` before its start. Open items show what has come of them."""
         if self._response is None and self._start is not None:

@@ -1,6 +1,7 @@
 """The persistence worker: it follows the log of a run, reduces it, and saves what has come.
 
-It saves when an item is complete, at most every ``interval`` while text streams, and at the end.
+It saves when a run begins, when an item is complete, at most every ``interval`` while text streams,
+and at the end. With many runs at once the interval is longer: what saves cost in all has a limit.
 Reading and saving are two tasks: a slow store makes saves rarer, never the reading slower, and of a
 run only its newest state waits. What the store refuses for the moment is tried again; what it still
 refuses when the process has to stop goes to the outbox. The end of a run goes there as soon as it
@@ -36,6 +37,8 @@ from cody_core.workers.outbox import Outbox
 logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 1.0
+AT_EASE = 50
+"""Runs at once beyond which each is saved more seldom while text streams."""
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 5.0
 _BOUNDARIES = (ResponseStart, ItemDone, ItemError, ItemCancelled, ResponseDone, ResponseError)
@@ -83,8 +86,9 @@ class Persister:
 
     def unsaved(self, thread_id: str) -> Sequence[Response]:
         """Return the runs of a thread whose newest state is not in the store yet."""
-        responses = (saver.reducer.response for saver in self._runs.values())
-        return [found for found in responses if found and found.thread_id == thread_id]
+        reducers = (saver.reducer for saver in self._runs.values())
+        mine = (reducer.response for reducer in reducers if reducer.thread_id == thread_id)
+        return [response for response in mine if response is not None]
 
     @property
     def pending(self) -> Set[str]:
@@ -138,7 +142,7 @@ class Persister:
             self._store,
             self._outbox,
             self._owner,
-            self._interval,
+            self._pace,
             new_thread,
             self._tell,
             self._hurry,
@@ -163,6 +167,10 @@ class Persister:
             if left is not None or saver.failures:
                 self._tell()
 
+    def _pace(self) -> float:
+        """Return the seconds between two saves of a run while its text streams."""
+        return self._interval * max(1.0, len(self._runs) / AT_EASE)
+
     def _leave(self, write: RunWrite) -> None:
         try:
             self._outbox.put(write)
@@ -179,7 +187,7 @@ class _Saver:
         store: Store,
         outbox: Outbox,
         owner: str,
-        interval: float,
+        interval: Callable[[], float],
         new_thread: Thread | None,
         tell: Callable[[], None],
         hurry: asyncio.Event,
@@ -277,7 +285,7 @@ class _Saver:
 
     async def _time_to_save(self) -> None:
         try:
-            async with asyncio.timeout(self._interval):
+            async with asyncio.timeout(self._interval()):
                 await self._urgent.wait()
         except TimeoutError:
             return
