@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
-from cody_core.errors import RunNotFound, StoreUnavailable, ThreadNotFound
+from cody_core.errors import RunNotFound, StoreError, ThreadNotFound
 from cody_core.eventlog import EventLog
 from cody_core.mirror import Mirror
 from cody_core.reducer import replay
@@ -52,13 +52,13 @@ class Runs:
         """Return a run as far as it has come, or ``None`` if neither log nor store knows it.
 
         What is stored to its end is not read from the log, event by event. The log is enough while
-        the store is away.
+        the store fails.
         """
         if self._persister.mirror(run_id) is not None:
             return await self._logged(run_id)
         try:
             stored = await self._store.get_run(run_id)
-        except StoreUnavailable:
+        except StoreError:
             if (response := await self._logged(run_id)) is None:
                 raise
             return response

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cody_core.errors import StoreUnavailable
+from cody_core.errors import StoreCorrupt, StoreError, StoreUnavailable
 from cody_core.eventlog.memory import MemoryEventLog
 from cody_core.ids import new_id
 from cody_core.reducer import ResponseReducer
@@ -38,15 +38,15 @@ class CountingLog(MemoryEventLog):
 
 
 class DistantStore(SqliteStore):
-    """Counts what is asked for, and is away when it is told to be."""
+    """Counts what is asked for, and fails when it is told to."""
 
     asked = 0
-    away = False
+    failure: StoreError | None = None
 
     async def get_run(self, run_id: str) -> Response | None:
         self.asked += 1
-        if self.away:
-            raise StoreUnavailable("away")
+        if self.failure is not None:
+            raise self.failure
         return await super().get_run(run_id)
 
 
@@ -87,12 +87,13 @@ async def test_what_is_stored_to_its_end_is_not_read_from_the_log(places: Places
     assert (places.log.readings, places.store.asked) == (before, 1)
 
 
-async def test_the_log_is_enough_while_the_store_is_away(places: Places) -> None:
+@pytest.mark.parametrize("failure", [StoreUnavailable("away"), StoreCorrupt("rotten")])
+async def test_the_log_is_enough_while_the_store_fails(places: Places, failure: StoreError) -> None:
     await places.add(*BEGIN, DONE)
     await places.persister.run(RUN)
-    places.store.away = True
+    places.store.failure = failure
     assert await places.runs.find(RUN) == await places.reduced()
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(type(failure)):
         await places.runs.find(new_id())
 
 
