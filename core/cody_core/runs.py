@@ -64,7 +64,7 @@ class Runs:
             return response
         if stored is not None and stored.is_terminal:
             return stored
-        return await self._logged(run_id) or stored
+        return await self._logged(run_id) or await self._when_settled(stored)
 
     async def _logged(self, run_id: str) -> Response | None:
         mirror = await self.mirror(run_id)
@@ -117,7 +117,8 @@ class Runs:
                 async for batch in batches:
                     yield batch
             return
-        if (response := await self._stored(run_id)) is None:
+        stored = await self._store.get_run(run_id)
+        if (response := await self._when_settled(stored)) is None:
             raise _not_found(run_id)
         if rest := _replayed(response, after):
             yield rest
@@ -143,13 +144,12 @@ class Runs:
                 if new := [word for word in mine if word.status or word.run_id not in told]:
                     yield new
 
-    async def _stored(self, run_id: str) -> Response | None:
+    async def _when_settled(self, stored: Response | None) -> Response | None:
         """Return a run as stored; one that a dead process left is looked at when it is ended."""
-        response = await self._store.get_run(run_id)
-        if response is None or response.is_terminal or self._settled.is_set():
-            return response
+        if stored is None or stored.is_terminal or self._settled.is_set():
+            return stored
         await self._settled.wait()
-        return await self._store.get_run(run_id)
+        return await self._store.get_run(stored.id)
 
 
 def _in_order(runs: Mapping[str, Response]) -> Sequence[Response]:

@@ -16,10 +16,11 @@ from cody_core.runs import Runs
 from cody_core.schema.events import START, Entry, ItemDelta, ItemStart, Payload, ResponseDone
 from cody_core.schema.response import Response
 from cody_core.schema.threads import Thread
+from cody_core.stores import RunWrite
 from cody_core.stores.sqlite import SqliteStore
 from cody_core.workers.outbox import Outbox
 from cody_core.workers.persist import Persister
-from support.shapes import RUN, THREAD, events, started
+from support.shapes import RUN, THREAD, events, response, started
 
 BEGIN = (started(), ItemStart(item_id="m", item_type="message"))
 DONE = ResponseDone(response_id=RUN, status="complete", finish_reason="stop")
@@ -57,6 +58,7 @@ class Places:
     log: CountingLog
     store: DistantStore
     persister: Persister
+    settled: asyncio.Event
     runs: Runs
 
     async def add(self, *payloads: Payload) -> None:
@@ -76,7 +78,8 @@ async def places(tmp_path: Path) -> AsyncIterator[Places]:
     async with DistantStore.open(tmp_path / "cody.db") as store:
         await store.create_thread(Thread(id=THREAD, title="t", created_at=1, updated_at=1))
         persister = Persister(log, store, Outbox(tmp_path / "outbox"), owner="me", log_ttl=60)
-        yield Places(log, store, persister, Runs(log, store, persister, asyncio.Event()))
+        settled = asyncio.Event()
+        yield Places(log, store, persister, settled, Runs(log, store, persister, settled))
 
 
 async def test_what_is_stored_to_its_end_is_not_read_from_the_log(places: Places) -> None:
@@ -131,7 +134,22 @@ async def test_a_run_that_is_not_stored_to_its_end_is_read_from_the_log_if_it_ha
     await places.log.expire(RUN, seconds=0)
     while await places.log.exists(RUN):
         await asyncio.sleep(0.001)
+    places.settled.set()
     assert await places.runs.find(RUN) == stored
+
+
+async def test_a_run_that_was_left_open_is_found_when_it_has_been_ended(places: Places) -> None:
+    left = response(status="in_progress", finish_reason=None)
+    await places.store.save_run(RunWrite(left, "1-0", owner="dead"))
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
+        finding = tasks.create_task(places.runs.find(RUN))
+        while not places.store.asked:
+            await asyncio.sleep(0.001)
+        ended = left.model_copy(update={"status": "error", "updated_at": 3})
+        await places.store.save_run(RunWrite(ended, "2-0", owner="dead"))
+        assert not finding.done()
+        places.settled.set()
+    assert finding.result() == ended == await places.store.get_run(RUN)
 
 
 async def test_a_run_that_nobody_knows_is_not_found(places: Places) -> None:
