@@ -48,4 +48,4 @@ def test_a_page_names_files_and_folders_that_are_there(page: str) -> None:
 def test_every_benchmark_is_in_the_table() -> None:
     table = (ROOT / "tests/benchmarks/README.md").read_text()
     rows = re.findall(r"^\| (\w+) \|", table, re.MULTILINE)
-    assert list(dict.fromkeys(rows[1:])) == list(SUBJECTS)
+    assert set(rows) - {"subject"} == set(SUBJECTS)

@@ -7,12 +7,17 @@ not is aborted, with its terminal event; the store is flushed. A second signal c
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from cody_core.runtime import Runtime
 from cody_core.tasks import task_group
+
+BETWEEN_LOOKS: Final = 10_000
+"""Objects that come to be, more than go, between two looks for garbage."""
 
 
 class Stop:
@@ -43,6 +48,15 @@ async def either(event: asyncio.Event, task: asyncio.Task[None]) -> None:
         wait = tasks.create_task(event.wait())
         await asyncio.wait((wait, task), return_when=asyncio.FIRST_COMPLETED)
         wait.cancel()
+
+
+def seldom_collect() -> None:
+    """Let Python look for garbage more seldom: each look halts all streams for as long as it takes.
+
+    Nearly all that a run leaves behind goes by itself; what is looked for are the few cycles.
+    """
+    gc.freeze()
+    gc.set_threshold(BETWEEN_LOOKS)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from cody_core.eventlog import EventLog
 from cody_core.eventlog.writer import LogWriter
 from cody_core.history import conversation
 from cody_core.ids import traceparent
-from cody_core.mirror import Mirror
+from cody_core.mirror import Mirror, following
 from cody_core.providers import Provider
 from cody_core.retry import pause_before_retry
 from cody_core.schema.events import (
@@ -92,13 +92,21 @@ class Engine:
         self.tools = tools or Registry()
         self.limits = limits
 
-    async def run(self, request: RunRequest) -> None:
+    async def run(self, request: RunRequest, mirror: Mirror | None = None) -> None:
         """Drive a run whose ``response_start`` is in the log to its end.
 
         Cancelling it ends the run. It raises nothing for what goes wrong in a run: that is what
-        terminal events are for.
+        terminal events are for. ``mirror`` is followed by somebody else; without one, it reads the
+        log itself.
         """
-        run = _Run(self, request)
+        if mirror is None:
+            async with following(self.log, request.run_id) as own:
+                await self._run(request, own)
+        else:
+            await self._run(request, mirror)
+
+    async def _run(self, request: RunRequest, mirror: Mirror) -> None:
+        run = _Run(self, request, mirror)
         end: Terminal = run.done("aborted", "interrupted")
         try:
             end = await run.drive()
@@ -126,13 +134,13 @@ class _Ended(Exception):
 class _Run:
     """One run on its way."""
 
-    def __init__(self, engine: Engine, request: RunRequest) -> None:
+    def __init__(self, engine: Engine, request: RunRequest, mirror: Mirror) -> None:
         self._engine = engine
         self._request = request
         self._event = EventFactory(
             request.run_id, TraceContext(traceparent=traceparent(request.run_id))
         )
-        self._mirror = Mirror(engine.log, request.run_id)
+        self._mirror = mirror
         self._earlier: Sequence[Response] = ()
         self._usage = Usage()
         self._asked = 0
@@ -180,13 +188,13 @@ class _Run:
 
     async def _watch(self) -> None:
         mirror = self._mirror
-        await mirror.follow(stop=lambda: mirror.abort_reason is not None)
+        await mirror.until(lambda: mirror.abort_reason is not None or mirror.over.is_set())
         raise _Ended if mirror.abort_reason is None else _Aborted
 
     async def _wait_for_tools(self) -> None:
         try:
             async with asyncio.timeout(TOOL_GRACE_SECONDS):
-                await self._mirror.follow(stop=lambda: not self._mirror.open_outputs)
+                await self._mirror.until(lambda: not self._mirror.open_outputs)
         except TimeoutError:
             logger.warning("a tool of run %s did not stop in time", self._request.run_id)
 

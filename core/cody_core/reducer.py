@@ -151,11 +151,16 @@ class ResponseReducer:
         Raises:
             ValueError: ``offset`` is not an offset.
         """
-        if offset is not None:
-            key = offset_key(offset)
-            if key <= self._last_key:
-                return
-            self._last_key, self.last_offset = key, offset
+        if offset is None or self._is_newer(offset, offset_key(offset)):
+            self._take(event)
+
+    def _is_newer(self, offset: str, key: tuple[int, int]) -> bool:
+        if key <= self._last_key:
+            return False
+        self._last_key, self.last_offset = key, offset
+        return True
+
+    def _take(self, event: Event) -> None:
         if self._ended:
             return
         self._response = None
@@ -180,7 +185,13 @@ class ResponseReducer:
             except ValueError:
                 logger.warning("skipped an unreadable event at %s", entry.offset)
                 continue
-            self.apply(event, entry.offset)
+            if self._is_newer(entry.offset, entry.key):
+                self._take(event)
+
+    @property
+    def thread_id(self) -> str | None:
+        """The thread of the run, ``None`` before its start."""
+        return None if self._start is None else self._start.thread_id
 
     @property
     def response(self) -> Response | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from cody_core.engine import Engine, EngineLimits
 from cody_core.errors import EventLogError, EventLogUnavailable
+from cody_core.mirror import Mirror
 from cody_core.resources import Resources
 from cody_core.runqueue import Claim
 from cody_core.schema.requests import RunRequest
@@ -168,12 +169,16 @@ class RunWorker:
             found = await self._log.begin(run.run_id)
             if found == "gone":
                 return  # it ended while it waited, was stored, and is forgotten
+            mirror = Mirror(self._log, run.run_id)
             async with task_group() as tasks:
-                tasks.create_task(self._persister.run(run.run_id, run.new_thread))
+                tasks.create_task(self._persister.run(run.run_id, run.new_thread, mirror))
                 # What a worker that died had begun is not begun again: calls may have been made.
                 ends = ends or found != "first"
-                live.work = tasks.create_task(self._end(run) if ends else self._work(run))
+                work = self._end(run) if ends else self._work(run, mirror)
+                live.work = tasks.create_task(work)
                 live.work.add_done_callback(lambda _: live.free())
+                # The last to begin: all others are told of what it reads from the start.
+                tasks.create_task(mirror.follow())
         except Exception:
             logger.exception("run %s could not be stored", run.run_id)
         finally:
@@ -182,12 +187,12 @@ class RunWorker:
             with suppress(EventLogError):
                 await self._queue.done(claim)
 
-    async def _work(self, run: RunRequest) -> None:
+    async def _work(self, run: RunRequest, mirror: Mirror) -> None:
         """Run engine and tools side by side: if one fails the other stops, and other runs go on."""
         try:
             async with task_group() as tasks:
-                tasks.create_task(self._tool_worker.run(run))
-                tasks.create_task(self._engine.run(run))
+                with self._tool_worker.serving(run, mirror, tasks):
+                    await tasks.create_task(self._engine.run(run, mirror))
         except Exception:
             logger.exception("run %s could not be worked on", run.run_id)
 

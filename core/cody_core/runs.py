@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
-from cody_core.errors import RunNotFound, ThreadNotFound
+from cody_core.errors import RunNotFound, StoreError, ThreadNotFound
 from cody_core.eventlog import EventLog
 from cody_core.mirror import Mirror
 from cody_core.reducer import replay
@@ -41,17 +41,34 @@ class Runs:
 
     async def mirror(self, run_id: str) -> Mirror | None:
         """Return a run as the log has it by now, or ``None`` if the log does not know it."""
-        if not await self._log.exists(run_id):
-            return None
-        mirror = Mirror(self._log, run_id)
+        if (mirror := self._persister.mirror(run_id)) is None:
+            if not await self._log.exists(run_id):
+                return None
+            mirror = Mirror(self._log, run_id)
         await mirror.catch_up()
         return mirror
 
     async def find(self, run_id: str) -> Response | None:
-        """Return a run as far as it has come, or ``None`` if neither log nor store knows it."""
-        if (mirror := await self.mirror(run_id)) is not None:
-            return mirror.reducer.response
-        return await self._stored(run_id)
+        """Return a run as far as it has come, or ``None`` if neither log nor store knows it.
+
+        What is stored to its end is not read from the log, event by event. The log is enough while
+        the store fails.
+        """
+        if self._persister.mirror(run_id) is not None:
+            return await self._logged(run_id)
+        try:
+            stored = await self._store.get_run(run_id)
+        except StoreError:
+            if (response := await self._logged(run_id)) is None:
+                raise
+            return response
+        if stored is not None and stored.is_terminal:
+            return stored
+        return await self._logged(run_id) or await self._when_settled(stored)
+
+    async def _logged(self, run_id: str) -> Response | None:
+        mirror = await self.mirror(run_id)
+        return None if mirror is None else mirror.reducer.response
 
     async def get(self, run_id: str) -> Response:
         """Return a run as far as it has come.
@@ -89,7 +106,7 @@ class Runs:
         runs = {response.id: response for response in stored}
         unsaved = {response.id: response for response in self._persister.unsaved(thread_id)}
         for run_id in [run.id for run in runs.values() if not run.is_terminal]:
-            if run_id not in unsaved and (live := await self.find(run_id)) is not None:
+            if run_id not in unsaved and (live := await self._logged(run_id)) is not None:
                 runs[run_id] = live
         return runs | unsaved
 
@@ -100,7 +117,8 @@ class Runs:
                 async for batch in batches:
                     yield batch
             return
-        if (response := await self._stored(run_id)) is None:
+        stored = await self._store.get_run(run_id)
+        if (response := await self._when_settled(stored)) is None:
             raise _not_found(run_id)
         if rest := _replayed(response, after):
             yield rest
@@ -125,13 +143,12 @@ class Runs:
                 if new := [word for word in mine if word.status or word.run_id not in told]:
                     yield new
 
-    async def _stored(self, run_id: str) -> Response | None:
+    async def _when_settled(self, stored: Response | None) -> Response | None:
         """Return a run as stored; one that a dead process left is looked at when it is ended."""
-        response = await self._store.get_run(run_id)
-        if response is None or response.is_terminal or self._settled.is_set():
-            return response
+        if stored is None or stored.is_terminal or self._settled.is_set():
+            return stored
         await self._settled.wait()
-        return await self._store.get_run(run_id)
+        return await self._store.get_run(stored.id)
 
 
 def _in_order(runs: Mapping[str, Response]) -> Sequence[Response]:

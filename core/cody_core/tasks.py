@@ -1,4 +1,4 @@
-"""Task groups that raise what went wrong, not a group of one."""
+"""Task groups that raise what went wrong, not a group of one; and a signal for many who wait."""
 
 from __future__ import annotations
 
@@ -21,3 +21,30 @@ async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
         if len(group.exceptions) == 1:
             raise group.exceptions[0] from None
         raise
+
+
+class Signal:
+    """Wakes all who wait for it now. Who comes later waits for the next time."""
+
+    __slots__ = ("_waiting",)
+
+    def __init__(self) -> None:
+        self._waiting: list[asyncio.Future[None]] = []
+
+    async def wait(self) -> None:
+        """Wait for the next time."""
+        woken = asyncio.get_running_loop().create_future()
+        self._waiting.append(woken)
+        try:
+            await woken
+        except asyncio.CancelledError:
+            if woken in self._waiting:
+                self._waiting.remove(woken)
+            raise
+
+    def send(self) -> None:
+        """Wake all who wait."""
+        waiting, self._waiting = self._waiting, []
+        for woken in waiting:
+            if not woken.done():
+                woken.set_result(None)

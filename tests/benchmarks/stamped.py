@@ -65,6 +65,9 @@ class StampedLog:
             self._ended[run_id].set()
         return offsets
 
+    def append_now(self, run_id: str, events: Sequence[Event]) -> None:
+        """Let it be awaited, so that it is stamped."""
+
     async def of_run(self, run_id: str) -> list[Stamp]:
         """Wait for the end of a run, and return its stamps: readers see it before the writer."""
         await self._ended[run_id].wait()

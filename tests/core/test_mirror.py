@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
+from cody_core.errors import EventLogUnavailable
 from cody_core.eventlog.memory import MemoryEventLog
-from cody_core.mirror import Mirror
+from cody_core.eventlog.redis import RedisEventLog
+from cody_core.ids import new_id
+from cody_core.mirror import Mirror, Take, following
 from cody_core.schema.events import (
+    Entry,
     ItemCancelled,
     ItemDelta,
     ItemDone,
@@ -18,6 +22,7 @@ from cody_core.schema.events import (
 )
 from cody_core.schema.items import FunctionCallOutput, Message
 from cody_core.schema.response import ErrorInfo
+from support.redis import RedisServer
 from support.shapes import RUN, TURN, events, started
 
 DONE = ResponseDone(response_id=RUN, status="complete")
@@ -70,18 +75,62 @@ async def test_it_follows_to_the_end(log: MemoryEventLog) -> None:
     assert mirror.reducer.is_terminal
 
 
-async def test_it_stops_where_it_is_told_and_goes_on_from_there(log: MemoryEventLog) -> None:
+async def test_it_goes_on_from_where_it_was(log: MemoryEventLog) -> None:
     mirror = Mirror(log, RUN)
     await add(log, started(), TurnAbortedByUser(turn_id=TURN, reason="enough"))
-    await mirror.follow(stop=lambda: mirror.abort_reason is not None)
-    assert mirror.abort_reason == "enough"
-    await mirror.follow(stop=lambda: True)
+    await mirror.catch_up()
+    assert (mirror.abort_reason, mirror.over.is_set()) == ("enough", False)
     await add(log, DONE)
-    before = mirror.reducer.is_terminal
     await mirror.follow()
-    assert (before, mirror.reducer.is_terminal) == (False, True)
+    assert (mirror.reducer.is_terminal, mirror.over.is_set()) == (True, True)
     assert mirror.reducer.response is not None
     assert mirror.reducer.response.error is None
+
+
+async def test_all_are_told_of_everything_once_though_two_read(log: MemoryEventLog) -> None:
+    told: list[list[str]] = [[], []]
+
+    def take(number: int) -> Take:
+        return lambda batch: told[number].extend(entry.offset for entry in batch)
+
+    async with asyncio.TaskGroup() as tasks, following(log, RUN) as mirror:
+        with mirror.told(take(0)), mirror.told(take(1)):
+            offsets = [await add(log, started())]
+            reading = tasks.create_task(mirror.until(lambda: mirror.reducer.is_terminal))
+            for _ in range(5):
+                offsets.append(await add(log, ItemStart(item_id=new_id(), item_type="message")))
+                await mirror.catch_up()
+                await asyncio.sleep(0)
+            offsets.append(await add(log, DONE))
+            await reading
+    assert told == [offsets, offsets]
+
+
+async def test_a_listener_that_fails_keeps_nobody_else_from_what_comes(
+    log: MemoryEventLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    mirror, told = Mirror(log, RUN), list[Entry]()
+
+    def fail(batch: Sequence[Entry]) -> None:
+        raise ValueError(batch)
+
+    await add(log, started(), DONE)
+    with mirror.told(fail), mirror.told(told.extend):
+        await mirror.follow()
+    assert len(told) == 2
+    assert RUN in caplog.text
+
+
+async def test_who_waits_is_told_that_the_log_is_gone(own_redis: RedisServer) -> None:
+    async with RedisEventLog.open(own_redis.url, patience=0.1) as log, asyncio.timeout(20):
+        await log.append(RUN, events(started()))
+        async with following(log, RUN) as mirror:
+            await mirror.until(lambda: mirror.reducer.response is not None)
+            own_redis.stop()
+            for _ in range(2):
+                with pytest.raises(EventLogUnavailable):
+                    await mirror.until(lambda: mirror.reducer.is_terminal)
+            await mirror.over.wait()
 
 
 async def test_who_waits_for_a_condition_or_an_offset_wakes_when_it_is_read(

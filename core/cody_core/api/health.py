@@ -33,7 +33,7 @@ async def health(served: ServedHere) -> Response:
 
 
 async def _log(client: Client) -> Part:
-    """Look up a run that is not there: the log is asked first."""
+    """Look up a run that is not there: whatever the store says to it, the log is asked as well."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             await client.run(NO_RUN)
@@ -41,7 +41,7 @@ async def _log(client: Client) -> Part:
         logger.warning("the log does not answer: %s", error)
         return "unavailable"
     except CodyError:
-        pass  # the log has answered; what the store says to it is asked for below
+        pass  # the log has answered; how the store is, is asked for below
     return "ok"
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing, suppress
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -27,6 +27,8 @@ from cody_core.tasks import task_group
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 KEEP_ALIVE_SECONDS: Final = 15.0
 HEADERS_SECONDS: Final = 0.25
 """How long the headers wait for a first event, or for the news that there is no such run."""
@@ -37,29 +39,23 @@ _TYPE: Final = re.compile(rb'"run_id":"[^"]{36}","type":"([a-z_]{1,64})"')
 """Where a stored event says its type: found without parsing the event."""
 
 
-async def event_frames(
-    batches: AsyncGenerator[Sequence[Entry]], *, batch_size: int
-) -> AsyncGenerator[bytes]:
+def event_frames(batch: Sequence[Entry], *, batch_size: int) -> Iterator[bytes]:
     """Yield the events of a run as frames, so many at once at most."""
-    async with aclosing(batches):
-        async for batch in batches:
-            for start in range(0, len(batch), batch_size):
-                yield b"".join(map(_frame, batch[start : start + batch_size]))
+    for start in range(0, len(batch), batch_size):
+        yield b"".join(
+            [entry.frame or _frame(entry) for entry in batch[start : start + batch_size]]
+        )
 
 
-async def news_frames(batches: AsyncGenerator[Sequence[RunNews]]) -> AsyncGenerator[bytes]:
+def news_frames(batch: Sequence[RunNews]) -> Iterator[bytes]:
     """Yield word of runs as frames; an empty batch is a sign of life, which comes at once."""
-    async with aclosing(batches):
-        async for batch in batches:
-            yield b"".join(map(_news_frame, batch)) or KEEP_ALIVE
+    yield b"".join(map(_news_frame, batch)) or KEEP_ALIVE
 
 
-async def changes_frames(changes: AsyncGenerator[Changes]) -> AsyncGenerator[bytes]:
-    """Yield how things stand as frames. They have no ids: there is nothing to resume."""
-    async with aclosing(changes):
-        async for now in changes:
-            body = ChangesBody.model_validate(now)
-            yield encode(body.model_dump_json().encode(), event="changes", id="")
+def changes_frames(now: Changes) -> Iterator[bytes]:
+    """Yield how things stand as a frame. It has no id: there is nothing to resume."""
+    body = ChangesBody.model_validate(now)
+    yield encode(body.model_dump_json().encode(), event="changes", id="")
 
 
 def _news_frame(word: RunNews) -> bytes:
@@ -74,10 +70,11 @@ def _frame(entry: Entry) -> bytes:
         kind = found[1].decode()
     else:  # written by somebody who orders fields in another way
         kind = entry.payload.type if entry.payload is not None else "message"
-    return encode(data, event=kind, id=entry.offset)
+    entry.frame = encode(data, event=kind, id=entry.offset)
+    return entry.frame
 
 
-class EventStream(Response):
+class EventStream(Response, Generic[T]):
     """The response that writes frames until there are no more, or nobody reads them any more.
 
     Without a single frame it is a 204, which tells a browser not to come back. An error before the
@@ -89,7 +86,8 @@ class EventStream(Response):
 
     def __init__(
         self,
-        frames: AsyncGenerator[bytes],
+        batches: AsyncGenerator[T],
+        frames: Callable[[T], Iterable[bytes]],
         ending: asyncio.Event,
         *,
         interval: float = KEEP_ALIVE_SECONDS,
@@ -98,7 +96,8 @@ class EventStream(Response):
         """Build it.
 
         Args:
-            frames: What is written.
+            batches: What there is to tell.
+            frames: Makes of a batch what is written.
             ending: Set when all streams are to end.
             interval: Seconds of silence before a keep-alive.
             last: Seconds for which frames may still come after that.
@@ -106,11 +105,12 @@ class EventStream(Response):
         headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
         super().__init__(headers=headers)
         del self.headers["content-length"]
+        self._batches = batches
         self._frames = frames
         self._ending = ending
         self._interval = interval
         self._grace = last
-        self._writing = asyncio.Lock()
+        self._is_writing = False
         self._has_begun = False
         self._has_ended = False
         self._last = 0.0
@@ -135,10 +135,11 @@ class EventStream(Response):
         await asyncio.sleep(self._grace)
 
     async def _pump(self, send: Send) -> None:
-        async with aclosing(self._frames):
+        async with aclosing(self._batches):
             try:
-                async for frames in self._frames:
-                    await self._write(send, frames)
+                async for batch in self._batches:
+                    for frames in self._frames(batch):
+                        await self._write(send, frames)
             except CodyError as error:
                 if not self._has_begun:
                     raise
@@ -150,27 +151,34 @@ class EventStream(Response):
 
     async def _keep_alive(self, send: Send) -> None:
         await asyncio.sleep(HEADERS_SECONDS)
-        await self._write(send, b"")
+        if not self._has_begun:
+            await self._write(send, b"")
         loop = asyncio.get_running_loop()
         while not self._has_ended:
-            if (rest := self._last + self._interval - loop.time()) > 0:
+            # While something is being written, whoever is slow to read it is not bored.
+            if self._is_writing:
+                await asyncio.sleep(self._interval)
+            elif (rest := self._last + self._interval - loop.time()) > 0:
                 await asyncio.sleep(rest)
             else:
                 await self._write(send, KEEP_ALIVE)
 
     async def _write(self, send: Send, data: bytes, *, is_last: bool = False) -> None:
-        """Write one piece after the other, the headers first, nothing after the last."""
-        async with self._writing:
-            if self._has_ended:
-                return
+        """Write a piece, the headers before the first, nothing after the last."""
+        if self._has_ended:
+            return
+        self._has_ended = is_last
+        self._is_writing = True
+        try:
             if not self._has_begun:
                 self._has_begun = True
                 start = {"type": "http.response.start", "status": self.status_code}
                 await send({**start, "headers": self.raw_headers})
-            self._has_ended = is_last
             if data or is_last:
                 await send({"type": "http.response.body", "body": data, "more_body": not is_last})
-            self._last = asyncio.get_running_loop().time()
+        finally:
+            self._is_writing = False
+        self._last = asyncio.get_running_loop().time()
 
 
 async def _until_gone(receive: Receive) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
@@ -49,9 +50,13 @@ async def stream(
 ) -> Response:
     """Stream a run's events as they are stored, from an offset on to the terminal event."""
     after = offset(last_event_id) or offset(from_) or START
-    batches = served.client.follow(run_id, after=after)
-    frames = event_frames(batches, batch_size=batch_size)
-    return EventStream(frames, served.ending.streams, interval=block_ms / 1000, last=LAST_SECONDS)
+    return EventStream(
+        served.client.follow(run_id, after=after),
+        partial(event_frames, batch_size=batch_size),
+        served.ending.streams,
+        interval=block_ms / 1000,
+        last=LAST_SECONDS,
+    )
 
 
 @router.get("/threads/{threadId}/events", response_class=Response, responses=_STREAM)
@@ -60,11 +65,11 @@ async def thread_events(
 ) -> Response:
     """Stream word of the runs of a thread: of those that are live, and of what begins and ends."""
     batches = served.client.watch(thread_id, after=offset(last_event_id) or None)
-    return EventStream(news_frames(batches), served.ending.streams)
+    return EventStream(batches, news_frames, served.ending.streams)
 
 
 @router.get("/changes", response_class=Response, responses=_STREAM)
 async def changes(served: ServedHere, threads: bool = False) -> Response:
     """Stream how things stand: whether runs wait to be stored, and what is heard of threads."""
-    frames = changes_frames(served.client.changes(threads=threads))
-    return EventStream(frames, served.ending.streams)
+    found = served.client.changes(threads=threads)
+    return EventStream(found, changes_frames, served.ending.streams)

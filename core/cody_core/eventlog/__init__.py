@@ -39,6 +39,14 @@ class EventLog(Protocol):
         """
         ...
 
+    def append_now(self, run_id: str, events: Sequence[Event]) -> Sequence[str] | None:
+        """Append all events or none as ``append`` does, or return ``None`` if that takes waiting.
+
+        Raises:
+            RunClosed: the run has its terminal event already.
+        """
+        ...
+
     def read(
         self, run_id: str, *, after: str = START, follow: bool = True
     ) -> AsyncGenerator[Sequence[Entry]]:

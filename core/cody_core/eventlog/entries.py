@@ -9,9 +9,10 @@ from __future__ import annotations
 import zlib
 from bisect import bisect_right
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Final, TypeAlias
 
-from cody_core.schema.events import Entry, Event, offset_key
+from cody_core.schema.events import Entry, Event
 
 Key: TypeAlias = tuple[int, int]
 """An offset as it is ordered: milliseconds and a sequence number."""
@@ -42,7 +43,7 @@ class Entries:
 
     def add(self, key: Key, event: Event) -> Entry:
         """Add an event at a key above all others; return its entry."""
-        entry = Entry(f"{key[0]}-{key[1]}", event=event)
+        entry = Entry(f"{key[0]}-{key[1]}", event=event, key=key)
         self._keys.append(key)
         self._newest.append(entry)
         if len(self._newest) >= 2 * PAGE:
@@ -57,7 +58,7 @@ class Entries:
         if self._ends and key < self._ends[-1]:
             page = bisect_right(self._ends, key)
             entries = _unpacked(self._pages[page])
-            start = bisect_right(entries, key, key=_key_of)
+            start = bisect_right(entries, key, key=attrgetter("key"))
             return entries[start : start + most]
         start = bisect_right(self._keys, key)
         return self._newest[start : start + most]
@@ -78,7 +79,3 @@ class Entries:
 def _unpacked(page: bytes) -> list[Entry]:
     pairs = (line.split(b" ", 1) for line in zlib.decompress(page).split(b"\n"))
     return [Entry(offset.decode(), data=data) for offset, data in pairs]
-
-
-def _key_of(entry: Entry) -> Key:
-    return offset_key(entry.offset)

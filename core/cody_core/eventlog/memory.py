@@ -13,6 +13,7 @@ from cody_core.eventlog.entries import Entries
 from cody_core.ids import now_ms
 from cody_core.schema.events import START, Entry, Event, ResponseStart, offset_key
 from cody_core.schema.news import RunEnd, RunNews, run_end
+from cody_core.tasks import Signal
 
 BATCH = 1000
 """Entries a reader is given at once, so that a long run cannot hold the event loop."""
@@ -31,16 +32,12 @@ class _Run:
         self.entries = Entries()
         self.closed = False
         self.readers = 0
-        self.wake = asyncio.Event()
+        self.wake = Signal()
 
     def append(self, event: Event) -> str:
         key = _next_key(self.entries.last)
         self.closed = self.closed or event.is_terminal
         return self.entries.add(key, event).offset
-
-    def notify(self) -> None:
-        wake, self.wake = self.wake, asyncio.Event()
-        wake.set()
 
 
 class _News:
@@ -48,7 +45,7 @@ class _News:
 
     def __init__(self) -> None:
         self.words: deque[tuple[tuple[int, int], RunNews]] = deque(maxlen=NEWS_KEPT)
-        self.wake = asyncio.Event()
+        self.wake = Signal()
 
     @property
     def newest(self) -> tuple[int, int]:
@@ -57,15 +54,11 @@ class _News:
     def say(self, run_id: str, thread_id: str, status: RunEnd | None) -> None:
         key = _next_key(self.newest)
         self.words.append((key, RunNews(f"{key[0]}-{key[1]}", run_id, thread_id, status)))
-        self.notify()
+        self.wake.send()
 
     def after(self, position: tuple[int, int]) -> list[RunNews]:
         newer = takewhile(lambda word: word[0] > position, reversed(self.words))
         return [word for _, word in newer][::-1]
-
-    def notify(self) -> None:
-        wake, self.wake = self.wake, asyncio.Event()
-        wake.set()
 
 
 class MemoryEventLog:
@@ -83,6 +76,12 @@ class MemoryEventLog:
         self, run_id: str, events: Sequence[Event], *, once: str | None = None
     ) -> Sequence[str]:
         """Append without suspending: cancelling has no effect on it."""
+        return self.append_now(run_id, events, once=once)
+
+    def append_now(
+        self, run_id: str, events: Sequence[Event], *, once: str | None = None
+    ) -> Sequence[str]:
+        """Append: there is nothing to wait for."""
         if not events:
             return []
         run = self._runs.setdefault(run_id, _Run())
@@ -95,7 +94,7 @@ class MemoryEventLog:
                 raise AppendedBefore(msg)
             run.once.add(once)
         offsets = [run.append(event) for event in events]
-        run.notify()
+        run.wake.send()
         self._tell(run_id, run, events)
         return offsets
 
@@ -109,7 +108,7 @@ class MemoryEventLog:
         try:
             while not self._closed:
                 if batch := run.entries.after(position, BATCH):
-                    position = offset_key(batch[-1].offset)
+                    position = batch[-1].key
                     yield batch
                 elif run.closed or not follow:
                     return
@@ -165,8 +164,8 @@ class MemoryEventLog:
             handle.cancel()
         self._expiries.clear()
         for run in self._runs.values():
-            run.notify()
-        self._news.notify()
+            run.wake.send()
+        self._news.wake.send()
 
     def _tell(self, run_id: str, run: _Run, events: Sequence[Event]) -> None:
         """Say that a run begins or has ended, if these events say so."""

@@ -182,6 +182,9 @@ class RedisEventLog:
             raise TooManyRuns.of(work.limit)
         return [offset.decode() for offset in offsets]
 
+    def append_now(self, run_id: str, events: Sequence[Event]) -> None:
+        """Return nothing: there is a server to be waited for."""
+
     def read(
         self, run_id: str, *, after: str = START, follow: bool = True
     ) -> AsyncGenerator[Sequence[Entry]]:

@@ -16,6 +16,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 from cody_core.errors import EventLogUnavailable
 from cody_core.redis_server import RedisServer
 from cody_core.schema.events import START, offset_key
+from cody_core.tasks import Signal
 
 BATCH = 1000
 """Entries asked of the server at once."""
@@ -195,7 +196,7 @@ class _Tail(Generic[E]):
         self._floor = self._newest = offset_key(position)
         self._entries: list[E] = []
         self._keys: list[tuple[int, int]] = []
-        self._wake = asyncio.Event()
+        self._wake = Signal()
         self._error: EventLogUnavailable | None = None
 
     def add(self, entries: Sequence[E]) -> None:
@@ -205,7 +206,7 @@ class _Tail(Generic[E]):
             self._floor = self._keys[surplus - 1]
             del self._entries[:surplus], self._keys[:surplus]
         self._newest = self._keys[-1]
-        self._notify()
+        self._wake.send()
 
     def after(self, offset: str) -> list[E] | None:
         """Return what came after an offset, or ``None`` if that is no longer all in memory.
@@ -235,12 +236,8 @@ class _Tail(Generic[E]):
         self.stopped = True
         if self.task is not None:
             self.task.cancel()
-        self._notify()
+        self._wake.send()
 
     def fail(self, error: EventLogUnavailable) -> None:
         self._error = error
-        self._notify()
-
-    def _notify(self) -> None:
-        wake, self._wake = self._wake, asyncio.Event()
-        wake.set()
+        self._wake.send()

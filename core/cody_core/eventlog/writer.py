@@ -57,6 +57,8 @@ class LogWriter:
         """Take an event to be written; waits only when far too many are waiting already."""
         if self._error is not None:
             raise self._error
+        if self._written.is_set() and self._append_now(event):
+            return
         self._waiting.append(event)
         self._written.clear()
         self._arrived.set()
@@ -69,6 +71,18 @@ class LogWriter:
         if self._error is not None:
             raise self._error
         return self._last_offset
+
+    def _append_now(self, event: Event) -> bool:
+        """Append an event that nothing waits before, where the log takes it without waiting."""
+        try:
+            offsets = self._log.append_now(self._run_id, [event])
+        except Exception as error:  # noqa: BLE001 - raised to whoever puts or flushes next
+            self._error = error
+            return True
+        if offsets is None:
+            return False
+        self._last_offset = offsets[-1]
+        return True
 
     async def _finish(self) -> None:
         try:

@@ -35,7 +35,7 @@ from cody_core.errors import (
     ProviderTimeout,
     SettingsError,
 )
-from cody_core.providers._network import quicken
+from cody_core.providers._transport import quicken
 from cody_core.settings import ProviderSettings
 
 OPENAI_URL = "https://api.openai.com/v1"

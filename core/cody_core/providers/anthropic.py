@@ -33,7 +33,7 @@ from cody_core.errors import (
     SettingsError,
 )
 from cody_core.providers import Provider
-from cody_core.providers._network import quicken
+from cody_core.providers._transport import quicken
 from cody_core.providers.anthropic_request import build_request
 from cody_core.providers.anthropic_stream import Translator
 from cody_core.schema.events import Payload

@@ -296,14 +296,33 @@ def offset_key(offset: str) -> tuple[int, int]:
 class Entry:
     """An event at its offset in the log, inflated or serialised only when somebody asks for it."""
 
-    __slots__ = ("_data", "_event", "offset")
+    __slots__ = ("_data", "_event", "_key", "frame", "offset")
 
     def __init__(
-        self, offset: str, *, event: Event | None = None, data: bytes | None = None
+        self,
+        offset: str,
+        *,
+        event: Event | None = None,
+        data: bytes | None = None,
+        key: tuple[int, int] | None = None,
     ) -> None:
         self.offset = offset
         self._event = event
         self._data = data
+        self._key = key
+        self.frame: bytes | None = None
+        """What an API has made of it, to be sent as it is to all who listen."""
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What the offset is ordered by; worked out at most once.
+
+        Raises:
+            ValueError: it is no offset.
+        """
+        if self._key is None:
+            self._key = offset_key(self.offset)
+        return self._key
 
     @property
     def event(self) -> Event:

@@ -1,6 +1,7 @@
 """The persistence worker: it follows the log of a run, reduces it, and saves what has come.
 
-It saves when an item is complete, at most every ``interval`` while text streams, and at the end.
+It saves when a run begins, when an item is complete, at most every ``interval`` while text streams,
+and at the end. With many runs at once the interval is longer: what saves cost in all has a limit.
 Reading and saving are two tasks: a slow store makes saves rarer, never the reading slower, and of a
 run only its newest state waits. What the store refuses for the moment is tried again; what it still
 refuses when the process has to stop goes to the outbox. The end of a run goes there as soon as it
@@ -13,14 +14,12 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Sequence, Set
-from contextlib import aclosing
 from dataclasses import replace
 
 from cody_core.errors import EventLogError, StoreError, StoreUnavailable
 from cody_core.eventlog import EventLog
-from cody_core.reducer import ResponseReducer
+from cody_core.mirror import Mirror, following
 from cody_core.schema.events import (
-    START,
     Entry,
     ItemCancelled,
     ItemDone,
@@ -38,6 +37,8 @@ from cody_core.workers.outbox import Outbox
 logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 1.0
+AT_EASE = 50
+"""Runs at once beyond which each is saved more seldom while text streams."""
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 5.0
 _BOUNDARIES = (ResponseStart, ItemDone, ItemError, ItemCancelled, ResponseDone, ResponseError)
@@ -78,10 +79,16 @@ class Persister:
         self._hurry = asyncio.Event()
         self._runs: dict[str, _Saver] = {}
 
+    def mirror(self, run_id: str) -> Mirror | None:
+        """Return what a run is followed with until its end is stored, if it is followed here."""
+        saver = self._runs.get(run_id)
+        return None if saver is None else saver.mirror
+
     def unsaved(self, thread_id: str) -> Sequence[Response]:
         """Return the runs of a thread whose newest state is not in the store yet."""
-        responses = (saver.reducer.response for saver in self._runs.values())
-        return [found for found in responses if found and found.thread_id == thread_id]
+        reducers = (saver.reducer for saver in self._runs.values())
+        mine = (reducer.response for reducer in reducers if reducer.thread_id == thread_id)
+        return [response for response in mine if response is not None]
 
     @property
     def pending(self) -> Set[str]:
@@ -112,16 +119,30 @@ class Persister:
         )
         return page.model_copy(update={"threads": tuple(threads)})
 
-    async def run(self, run_id: str, new_thread: Thread | None = None) -> None:
+    async def run(
+        self, run_id: str, new_thread: Thread | None = None, mirror: Mirror | None = None
+    ) -> None:
         """Save a run until its end is stored. Cancelled, it leaves the newest state to the outbox.
 
-        ``new_thread`` is the run's thread, if that is still to be stored.
+        Args:
+            run_id: The run.
+            new_thread: Its thread, if that is still to be stored.
+            mirror: The run, followed by somebody else; without it, the log is read here.
         """
+        if mirror is None:
+            async with following(self._log, run_id) as own:
+                await self._run(own, new_thread)
+        else:
+            await self._run(mirror, new_thread)
+
+    async def _run(self, mirror: Mirror, new_thread: Thread | None) -> None:
+        run_id = mirror.run_id
         saver = _Saver(
+            mirror,
             self._store,
             self._outbox,
             self._owner,
-            self._interval,
+            self._pace,
             new_thread,
             self._tell,
             self._hurry,
@@ -129,8 +150,9 @@ class Persister:
         self._runs[run_id] = saver
         try:
             async with task_group() as tasks:
-                saving = tasks.create_task(saver.save_until_done())
-                await self._read(run_id, saver)
+                with mirror.told(saver.take):
+                    saving = tasks.create_task(saver.save_until_done())
+                    await mirror.over.wait()
                 saver.finish()
                 await saving
             if saver.reducer.is_terminal and saver.unsaved_write() is None:
@@ -145,19 +167,15 @@ class Persister:
             if left is not None or saver.failures:
                 self._tell()
 
+    def _pace(self) -> float:
+        """Return the seconds between two saves of a run while its text streams."""
+        return self._interval * max(1.0, len(self._runs) / AT_EASE)
+
     def _leave(self, write: RunWrite) -> None:
         try:
             self._outbox.put(write)
         except OSError as error:
             logger.error("run %s is not stored, and cannot be kept: %s", write.response.id, error)
-
-    async def _read(self, run_id: str, saver: _Saver) -> None:
-        try:
-            async with aclosing(self._log.read(run_id, after=START)) as batches:
-                async for batch in batches:
-                    saver.take(batch)
-        except EventLogError as error:
-            logger.error("run %s cannot be read to its end: %s", run_id, error)
 
 
 class _Saver:
@@ -165,15 +183,17 @@ class _Saver:
 
     def __init__(
         self,
+        mirror: Mirror,
         store: Store,
         outbox: Outbox,
         owner: str,
-        interval: float,
+        interval: Callable[[], float],
         new_thread: Thread | None,
         tell: Callable[[], None],
         hurry: asyncio.Event,
     ) -> None:
-        self.reducer = ResponseReducer()
+        self.mirror = mirror
+        self.reducer = mirror.reducer
         self.new_thread = new_thread
         self.failures = 0
         self._store = store
@@ -190,7 +210,6 @@ class _Saver:
         self._kept: str | None = None
 
     def take(self, batch: Sequence[Entry]) -> None:
-        self.reducer.feed(batch)
         self._dirty.set()
         if any(isinstance(entry.payload, _BOUNDARIES) for entry in batch):
             self._urgent.set()
@@ -266,7 +285,7 @@ class _Saver:
 
     async def _time_to_save(self) -> None:
         try:
-            async with asyncio.timeout(self._interval):
+            async with asyncio.timeout(self._interval()):
                 await self._urgent.wait()
         except TimeoutError:
             return

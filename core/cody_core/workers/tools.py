@@ -9,27 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from contextlib import aclosing
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from cody_core.errors import RunClosed
 from cody_core.eventlog import EventLog
+from cody_core.mirror import Mirror
 from cody_core.schema.events import (
-    START,
     ApprovalResolved,
     Entry,
     EventFactory,
     ItemDone,
     ItemStart,
+    ResponseDone,
+    ResponseError,
     TurnAbortedByUser,
 )
-from cody_core.schema.items import (
-    FunctionCall,
-    FunctionCallOutput,
-    ScriptExecution,
-    ScriptExecutionOutput,
-)
+from cody_core.schema.items import FunctionCall, ScriptExecution
 from cody_core.schema.requests import RunRequest
 from cody_core.tasks import task_group
 from cody_core.tools.grants import Grants
@@ -62,26 +59,44 @@ class ToolWorker:
         self._grants = grants
 
     async def run(self, request: RunRequest) -> None:
-        """Serve a run until its terminal event; what is under way then is cancelled.
+        """Serve a run until its end, from wherever it is; what is under way then is cancelled.
 
         Raises:
             EventLogUnavailable: the log is gone.
         """
-        seen: list[Entry] = []
-        async for batch in self._log.read(request.run_id, follow=False):
-            seen += batch
-        after = seen[-1].offset if seen else START
-        answered = {key for entry in seen if (key := _answers(_done(entry))) is not None}
+        mirror, seen = Mirror(self._log, request.run_id), list[Entry]()
+        with mirror.told(seen.extend):
+            await mirror.catch_up()
         async with task_group() as tasks:
-            work = self._work(request, tasks)
-            work.take(seen, answered)
-            if not any(entry.is_terminal for entry in seen):
-                async with aclosing(self._log.read(request.run_id, after=after)) as batches:
-                    async for batch in batches:
-                        work.take(batch, set())
-            work.stop()
+            with self.serving(request, mirror, tasks, seen=seen):
+                await mirror.follow()
 
-    def _work(self, request: RunRequest, tasks: asyncio.TaskGroup) -> _Work:
+    @contextmanager
+    def serving(
+        self,
+        request: RunRequest,
+        mirror: Mirror,
+        tasks: asyncio.TaskGroup,
+        *,
+        seen: Sequence[Entry] = (),
+    ) -> Iterator[None]:
+        """Serve a run while the block runs; what is under way at its end is cancelled.
+
+        Args:
+            request: The run.
+            mirror: Is followed by somebody else.
+            tasks: Owns the calls.
+            seen: What the mirror has read before.
+        """
+        work = self._work(request, mirror, tasks)
+        with mirror.told(work.take):
+            work.take(seen)
+            try:
+                yield
+            finally:
+                work.stop()
+
+    def _work(self, request: RunRequest, mirror: Mirror, tasks: asyncio.TaskGroup) -> _Work:
         run_id, workspace = request.run_id, self._workspace
         registry = self._registry.only(request.tools)
         approvals = Approvals(self._log, run_id, request.policy, workspace, self._grants)
@@ -95,7 +110,7 @@ class ToolWorker:
         scripts = Scripts(
             self._log, self._sandbox, calls, tools=registry.names, request=request, context=context
         )
-        return _Work(tasks, run_id, calls, scripts, approvals, self._sandbox)
+        return _Work(tasks, mirror, calls, scripts, approvals, self._sandbox)
 
 
 class _Work:
@@ -104,14 +119,14 @@ class _Work:
     def __init__(
         self,
         tasks: asyncio.TaskGroup,
-        run_id: str,
+        mirror: Mirror,
         calls: Calls,
         scripts: Scripts,
         approvals: Approvals,
         sandbox: Sandbox,
     ) -> None:
         self._tasks = tasks
-        self._run_id = run_id
+        self._mirror = mirror
         self._calls = calls
         self._scripts = scripts
         self._approvals = approvals
@@ -120,13 +135,15 @@ class _Work:
         self._turn = asyncio.Lock()
         self._aborted = False
 
-    def take(self, entries: Sequence[Entry], answered: set[str]) -> None:
+    def take(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             match entry.payload:
                 case ItemDone(final_item=FunctionCall() | ScriptExecution() as item):
                     # The model may have written more before it heard that nobody wants it any more.
-                    if not self._aborted and _key(item) not in answered:
-                        self._start(item, EventFactory(self._run_id, entry.event.trace_context))
+                    if not self._aborted and _key(item) not in self._mirror.answered:
+                        self._start(
+                            item, EventFactory(self._mirror.run_id, entry.event.trace_context)
+                        )
                 case ItemStart(item_type="script_execution"):
                     self._sandbox.warm()
                 case ApprovalResolved() as answer:
@@ -134,6 +151,11 @@ class _Work:
                 case TurnAbortedByUser() if not self._aborted:
                     self._aborted = True
                     self.stop()
+                case ResponseDone() | ResponseError():
+                    self._aborted = True
+                    self.stop()
+                case _:
+                    pass
 
     def stop(self) -> None:
         for task in self._running:
@@ -154,23 +176,9 @@ class _Work:
                 async with self._turn:
                     await self._scripts.run(item, event)
         except RunClosed:
-            logger.debug("run %s ended before item %s was done", self._run_id, item.id)
-
-
-def _done(entry: Entry) -> object:
-    """Return the item that an entry completes, if it completes one."""
-    payload = entry.payload
-    return payload.final_item if isinstance(payload, ItemDone) else None
+            logger.debug("run %s ended before item %s was done", self._mirror.run_id, item.id)
 
 
 def _key(item: FunctionCall | ScriptExecution) -> str:
     """Return what an output names the item by."""
     return item.call_id if isinstance(item, FunctionCall) else item.id
-
-
-def _answers(item: object) -> str | None:
-    match item:
-        case FunctionCallOutput(call_id=key) | ScriptExecutionOutput(script_id=key):
-            return key
-        case _:
-            return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import logging
 from collections.abc import AsyncIterator
 
@@ -89,6 +90,26 @@ async def test_only_the_whole_token_opens(shown: str) -> None:
         headers = {"authorization": shown}
         assert await refusal(server, "GET", "/api/v2/threads", **headers) == (401, "UNAUTHORIZED")
         assert await refusal(server, "GET", "/api/v2/threads", **BEARER) == (200, "")
+
+
+async def test_the_time_it_takes_to_refuse_a_token_says_nothing_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    guesses = [b"b", TOKEN[:-1].encode(), TOKEN.encode()]
+    compared: list[tuple[bytes, bytes]] = []
+    in_constant_time = hmac.compare_digest
+
+    def noted(shown: bytes, token: bytes) -> bool:
+        compared.append((shown, token))
+        return in_constant_time(shown, token)
+
+    monkeypatch.setattr(hmac, "compare_digest", noted)
+    async with served(provider(), token=TOKEN) as server:
+        for guess in guesses:
+            headers = {b"authorization": b"Bearer " + guess}
+            await server.http.get("/api/v2/threads", headers=headers)
+    # However much of it is right, nothing else decides.
+    assert compared == [(guess, TOKEN.encode()) for guess in guesses]
 
 
 async def test_the_token_counts_in_the_header_alone() -> None:

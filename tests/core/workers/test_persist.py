@@ -155,6 +155,29 @@ async def test_text_alone_is_not_saved_before_the_interval_is_over(
     assert await store.get_run(RUN) == await reduced(log)
 
 
+async def test_text_is_saved_more_seldom_when_many_runs_stream(
+    log: MemoryEventLog, store: TryingStore, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(persist, "AT_EASE", 1)
+    loop, saving = asyncio.get_running_loop(), persister(log, store, outbox, interval=0.05)
+    others = [new_id() for _ in range(3)]
+    async with asyncio.TaskGroup() as tasks:
+        for run_id in others:  # they have not begun, and do not end yet
+            tasks.create_task(saving.run(run_id))
+        tasks.create_task(saving.run(RUN))
+        await add(log, started(), ItemStart(item_id="m", item_type="message"))
+        await until(lambda: len(store.saves) == 1)
+        begin = loop.time()
+        while len(store.saves) < 3:
+            await add(log, delta("x"))
+            await asyncio.sleep(0.001)
+        assert loop.time() - begin >= 2 * 0.05 * (1 + len(others))
+        await add(log, DONE)
+        whole = await reduced(log)
+        await until(lambda: store.saves[-1] == whole)
+        await log.aclose()
+
+
 async def test_a_run_with_an_error_in_its_stream_is_stored_open_until_it_ends(
     log: MemoryEventLog, store: TryingStore, outbox: Outbox
 ) -> None:
