@@ -20,6 +20,8 @@ LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 
 LONGER = {
     "cody_tui/widgets/sidebar.py": "one widget: its rows, what marks them, and its keys",
+    "core/cody_core/reducer.py": "both ways between events and a response, to be read side by side",
+    "tests/core/providers/test_transport.py": "all that a server may do to one connection",
     "tests/core/stores/contract.py": "what every store must do, in one list to read and to inherit",
     "tests/core/test_engine.py": "the rules of a run one after the other, as the design has them",
     "tests/core/workers/test_persist.py": "every way in which saving can be late, lost or twice",
