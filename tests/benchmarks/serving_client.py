@@ -71,7 +71,7 @@ class Listener(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.late: list[float] = []
-        """How late each delta was, from the moment the source sent it."""
+        """How late each delta was, from when the source had sent it and it was asked for."""
         self.first = 0.0
         """When the first delta came."""
         self.called = 0.0
@@ -81,6 +81,7 @@ class Listener(asyncio.Protocol):
         self.events = 0
         self._over = asyncio.get_running_loop().create_future()
         self._rest = b""
+        self._asked = time.perf_counter_ns()
 
     @classmethod
     @asynccontextmanager
@@ -89,6 +90,7 @@ class Listener(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         transport, listener = await loop.create_connection(cls, "127.0.0.1", port)
         path = f"/api/v2/stream/{run_id}"
+        listener._asked = time.perf_counter_ns()
         transport.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
         try:
             yield listener
@@ -109,7 +111,7 @@ class Listener(asyncio.Protocol):
         stamps = _DELTA.findall(whole)
         if stamps and not self.late:
             self.first = now / 1e6
-        self.late += [(now - int(stamp)) / 1e6 for stamp in stamps]
+        self.late += [(now - max(int(stamp), self._asked)) / 1e6 for stamp in stamps]
         if not self.called and CALL in whole:
             self.called = now / 1e6
         if not self.answered and OUTPUT in whole:

@@ -24,7 +24,9 @@ from weakref import WeakValueDictionary
 
 from cody_core.errors import AppendedBefore, RunClosed, TooManyRuns
 from cody_core.eventlog import Beginning
-from cody_core.eventlog.redis_streams import Fields, Stream, Streams
+from cody_core.eventlog.redis_batch import Batch
+from cody_core.eventlog.redis_streams import Streams
+from cody_core.eventlog.redis_tails import Fields, Stream
 from cody_core.ids import new_id
 from cody_core.redis_server import PATIENCE_SECONDS, RedisServer
 from cody_core.schema.events import START, Entry, Event, ResponseStart
@@ -118,7 +120,7 @@ class RedisEventLog:
     def __init__(self, server: RedisServer, tasks: asyncio.TaskGroup) -> None:
         self.server = server
         self._streams = Streams(server, tasks)
-        self._append = server.client.register_script(_APPEND)
+        self._append = Batch(server, tasks, _APPEND)
         self._begin = server.client.register_script(_BEGIN)
         self._writer = f"writer:{new_id()}"
         # Counted over all runs: a run that was expired here may still remember our last number.
@@ -151,7 +153,9 @@ class RedisEventLog:
         once: str | None = None,
         work: Work | None = None,
     ) -> Sequence[str]:
-        """Append in one round trip; what was sent when the connection broke is sent again, once.
+        """Append; what was sent when the connection broke is sent again, once.
+
+        What others append meanwhile shares the round trip.
 
         ``work`` is what workers find in their queue, from the same moment on.
 
@@ -172,7 +176,7 @@ class RedisEventLog:
                 *((work.data, work.limit) if work is not None else ("", 0)),
                 *(event.to_json() for event in events),
             ]
-            offsets = await self.server.call(lambda: self._append(keys=keys, args=args))
+            offsets = await self._append.call(keys, args)
         if offsets == [b"before"]:
             msg = f"{once!r} was appended to run {run_id!r} already"
             raise AppendedBefore(msg)
@@ -221,8 +225,9 @@ class RedisEventLog:
         return START if word is None else word.offset
 
     async def aclose(self) -> None:
-        """Stop the blocking readers; those who follow through them end."""
+        """Stop reading and writing; those who follow end."""
         self._streams.close()
+        self._append.close()
 
     async def _expire(self, run_id: str, milliseconds: int) -> None:
         async def both() -> None:

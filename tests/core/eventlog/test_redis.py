@@ -12,7 +12,7 @@ import redis.asyncio
 from cody_core import redis_server as server_module
 from cody_core.errors import EventLogUnavailable, RunClosed, SettingsError
 from cody_core.eventlog import redis as redis_module
-from cody_core.eventlog import redis_streams
+from cody_core.eventlog import redis_tails
 from cody_core.eventlog.redis import RedisEventLog
 from cody_core.ids import new_id
 from cody_core.patience import impatient
@@ -190,6 +190,89 @@ async def _blocked(client: redis.asyncio.Redis) -> int:
     return int(info["blocked_clients"])
 
 
+async def test_many_runs_are_written_and_followed_over_few_connections(
+    redis_server: RedisServer,
+) -> None:
+    runs = [new_id() for _ in range(100)]
+    async with (
+        RedisEventLog.open(redis_server.url) as log,
+        redis.asyncio.Redis.from_url(redis_server.url) as client,
+        asyncio.timeout(20),
+    ):
+        before = (await client.info("clients"))["connected_clients"]
+        async with task_group() as tasks:
+            for run_id in runs:
+                tasks.create_task(log.append(run_id, events(started(run_id), run_id=run_id)))
+        readers = [log.read(run_id) for run_id in runs]
+        for reader in readers:
+            await anext(reader)
+        end = [ResponseDone(response_id=run_id, status="complete") for run_id in runs]
+        async with task_group() as tasks:
+            following = [tasks.create_task(_drain(reader)) for reader in readers]
+            while not (await client.info("clients"))["blocked_clients"]:
+                await asyncio.sleep(0.001)
+            for run_id, done in zip(runs, end, strict=True):
+                tasks.create_task(log.append(run_id, events(done, run_id=run_id)))
+        assert [task.result() for task in following] == [1] * len(runs)
+        # One to write, one to wait, one to fetch what there was, one to wake who waits.
+        assert (await client.info("clients"))["connected_clients"] <= before + 4
+
+
+async def test_what_is_followed_later_is_read_along_at_once(redis_server: RedisServer) -> None:
+    first, second = new_id(), new_id()
+    async with (
+        RedisEventLog.open(redis_server.url) as log,
+        redis.asyncio.Redis.from_url(redis_server.url) as client,
+        asyncio.timeout(redis_tails.BLOCK_MS / 1000),
+    ):
+        for run_id in (first, second):
+            await log.append(run_id, events(started(run_id), run_id=run_id))
+        async with aclosing(log.read(first)) as one, aclosing(log.read(second)) as two:
+            await anext(one)
+            async with task_group() as tasks:
+                waiting = tasks.create_task(_next(one))
+                while not (await client.info("clients"))["blocked_clients"]:
+                    await asyncio.sleep(0.001)
+                await anext(two)
+                later = tasks.create_task(_next(two))
+                done = ResponseDone(response_id=second, status="complete")
+                await log.append(second, events(done, run_id=second))
+                await later
+                waiting.cancel()
+
+
+async def test_a_server_that_has_forgotten_the_script_is_given_it_again(
+    redis_server: RedisServer, run_id: str
+) -> None:
+    async with (
+        RedisEventLog.open(redis_server.url) as log,
+        redis.asyncio.Redis.from_url(redis_server.url) as client,
+    ):
+        for _ in range(2):
+            await client.script_flush()
+            await log.append(run_id, events(started(run_id), run_id=run_id))
+        assert await client.xlen(redis_module.stream_key(run_id)) == 2
+
+
+async def test_a_log_that_is_closed_says_so_to_who_waits_for_it(
+    own_redis: RedisServer, run_id: str
+) -> None:
+    async def append(log: RedisEventLog) -> None:
+        with pytest.raises(EventLogUnavailable, match="closed"):
+            await log.append(run_id, events(started(run_id), run_id=run_id))
+
+    async with (
+        redis.asyncio.Redis.from_url(own_redis.url) as client,
+        asyncio.timeout(5),
+        task_group() as tasks,
+        RedisEventLog.open(own_redis.url) as log,
+    ):
+        await client.client_pause(60_000, all=False)
+        tasks.create_task(append(log))
+        while "evalsha" not in [each["cmd"] for each in await client.client_list()]:
+            await asyncio.sleep(0.001)
+
+
 async def test_two_processes_share_a_run(redis_server: RedisServer, run_id: str) -> None:
     async with (
         RedisEventLog.open(redis_server.url) as one,
@@ -234,7 +317,7 @@ async def test_a_reader_that_was_far_behind_ends_when_the_run_is_forgotten(
         async with asyncio.timeout(10), task_group() as tasks:
             following = tasks.create_task(_next(slow))
             fast = tasks.create_task(_drain(log.read(run_id)))
-            for _ in range(redis_streams.RECENT // len(many) + 2):
+            for _ in range(redis_tails.RECENT // len(many) + 2):
                 await log.append(run_id, many)
                 await following
             await log.append(run_id, end)
@@ -307,8 +390,8 @@ async def test_a_run_that_another_worker_has_is_found_begun(
 async def test_what_nobody_writes_or_follows_is_forgotten_after_a_week(
     redis_server: RedisServer, run_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_streams, "KEEP_SECONDS", 0.0)
-    monkeypatch.setattr(redis_streams, "BLOCK_MS", 10)
+    monkeypatch.setattr(redis_tails, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(redis_tails, "BLOCK_MS", 10)
     keys = [f"codex:run:{run_id}:{name}" for name in ("events", "meta")]
     async with (
         RedisEventLog.open(redis_server.url) as log,
