@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -18,6 +19,8 @@ from cody_core.tasks import task_group
 
 BETWEEN_LOOKS: Final = 10_000
 """Objects that come to be, more than go, between two looks for garbage."""
+TURN_SECONDS: Final = 0.0005
+"""How long a thread may keep others waiting that could go on: Python begins with 5 ms."""
 
 
 class Stop:
@@ -57,6 +60,14 @@ def seldom_collect() -> None:
     """
     gc.freeze()
     gc.set_threshold(BETWEEN_LOOKS)
+
+
+def switch_often() -> None:
+    """Let Python's threads take turns more often: while streams keep one busy, others store them.
+
+    What a run waits for in the database would come ten turns later.
+    """
+    sys.setswitchinterval(TURN_SECONDS)
 
 
 @contextmanager

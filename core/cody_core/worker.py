@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from cody_core.daemon import Stop, finish, seldom_collect, signals
+from cody_core.daemon import Stop, finish, seldom_collect, signals, switch_often
 from cody_core.runtime import open_runtime
 from cody_core.settings import Settings
 from cody_core.stderr_log import log_to_stderr
@@ -23,6 +23,7 @@ def run(settings: Settings, *, log_level: str, ready: Callable[[], None]) -> Non
     """
     log_to_stderr(log_level, settings.secrets)
     seldom_collect()
+    switch_often()
     asyncio.run(_until_signal(settings, ready))
 
 

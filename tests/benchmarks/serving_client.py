@@ -72,6 +72,8 @@ class Listener(asyncio.Protocol):
     def __init__(self) -> None:
         self.late: list[float] = []
         """How late each delta was, from when the source had sent it and it was asked for."""
+        self.sent: list[float] = []
+        """When each was sent."""
         self.first = 0.0
         """When the first delta came."""
         self.called = 0.0
@@ -111,6 +113,7 @@ class Listener(asyncio.Protocol):
         stamps = _DELTA.findall(whole)
         if stamps and not self.late:
             self.first = now / 1e6
+        self.sent += [int(stamp) / 1e6 for stamp in stamps]
         self.late += [(now - max(int(stamp), self._asked)) / 1e6 for stamp in stamps]
         if not self.called and CALL in whole:
             self.called = now / 1e6
@@ -126,6 +129,11 @@ class Listener(asyncio.Protocol):
             self._over.set_exception(ConnectionError(f"a stream was cut: {error}"))
 
 
-def lateness(listeners: list[Listener]) -> list[float]:
-    """Return how late all deltas were for all listeners."""
-    return [late for listener in listeners for late in listener.late]
+def lateness(listeners: list[Listener], since: float = 0.0) -> list[float]:
+    """Return how late all deltas that were sent since then were, for all listeners."""
+    return [
+        late
+        for listener in listeners
+        for late, sent in zip(listener.late, listener.sent, strict=True)
+        if sent >= since
+    ]

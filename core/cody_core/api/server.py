@@ -21,7 +21,7 @@ from fastapi import FastAPI
 from cody_core.api.app import create_app
 from cody_core.api.ending import Ending
 from cody_core.api.security import is_loopback, token_of
-from cody_core.daemon import Stop, either, finish, seldom_collect, signals
+from cody_core.daemon import Stop, either, finish, seldom_collect, signals, switch_often
 from cody_core.errors import SettingsError
 from cody_core.runtime import GRACE_SECONDS, Runtime, open_runtime
 from cody_core.settings import Settings
@@ -56,6 +56,7 @@ def run(
     """
     log_to_stderr(log_level, settings.secrets)
     seldom_collect()
+    switch_often()
     with listening(settings) as listener:
         asyncio.run(_until_signal(settings, listener, ready, works))
 
