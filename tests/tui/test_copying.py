@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cody_core.schema.items import Message
+from textual.pilot import Pilot
 from tui.conftest import MakeApp
 from tui.screen import (
     answered,
