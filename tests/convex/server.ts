@@ -1,5 +1,6 @@
 /** The server: Convex's HTTP API and sync protocol on one port, the switches for tests on another. */
 
+import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 
@@ -152,10 +153,7 @@ function isAdmin(key: string | undefined): boolean {
 async function listen(server: Server, port: number): Promise<number> {
   for (let tries = 1; !server.listening; tries++) {
     try {
-      await new Promise<void>((resolve, reject) => {
-        server.once("error", reject);
-        server.listen(port, "127.0.0.1", resolve);
-      });
+      await once(server.listen(port, "127.0.0.1"), "listening");
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE" || tries === TRIES) throw error;
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
