@@ -1,5 +1,8 @@
 """Every block of the README is run as it stands there, and its output compared.
 
+A command that is the program and nothing else is run in this process, which has imported it by
+then. What goes through a shell, opens a terminal or goes on is a process, as it is for its users.
+
 What it needs from outside is real where that can be had: Redis, the Convex functions, ``cody
 serve``. A scripted server on the loopback interface stands for the providers, and programs that
 do nothing for the ``npm`` and ``npx`` that would deploy.
@@ -7,7 +10,6 @@ do nothing for the ``npm`` and ``npx`` that would deploy.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import importlib
 import json
@@ -19,17 +21,19 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pexpect
 import pytest
+from anyio.from_thread import start_blocking_portal
 from cody_core.providers.scripted import Say
 from cody_core.settings import Settings
 from cody_core.sources import variables
 from support.convex import ConvexServer
+from support.inside import here
 from support.readme import (
     ROOT,
     Block,
@@ -143,6 +147,11 @@ class Reader:
         (self._env[name],) = shlex.split(value)
         return ""
 
+    def run_here(self, command: str) -> str:
+        done = here(*shlex.split(command)[1:], env=self._env)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
     def run(self, command: str) -> str:
         # A login shell would read somebody's profile. The pipe fails if any part of it does.
         done = subprocess.run(
@@ -217,6 +226,8 @@ class Reader:
 
 ELSEWHERE = ("openrouter", "ollama", "lmstudio", "vllm")
 """Providers with an address of their own, which the scripted server takes."""
+SHELL = re.compile(r"[|&<>$]")
+"""What only a shell can make something of."""
 ONCE = ("cody", "curl", "cat", "echo", "git", "redis-cli")
 
 
@@ -233,6 +244,8 @@ def runner(command: str) -> Callable[[Reader, str], str] | None:
         return Reader.serve
     if is_session(command):
         return Reader.use
+    if first == "cody" and not SHELL.search(command):
+        return Reader.run_here
     return Reader.run if first in ONCE else None
 
 
@@ -279,15 +292,19 @@ def reading(
         reader.leave()
 
 
-@asynccontextmanager
-async def providers() -> AsyncIterator[WireServer]:
-    async with WireServer(answer) as server:
+@contextmanager
+def providers() -> Iterator[WireServer]:
+    """Serve on a loop of its own: the program has the one of this thread."""
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(WireServer(answer)) as server,
+    ):
         yield server
 
 
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.heading)
-async def test_what_a_section_says_can_be_done(
+def test_what_a_section_says_can_be_done(
     section: Section, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     text = "".join(block.text for block in section.blocks)
@@ -295,10 +312,10 @@ async def test_what_a_section_says_can_be_done(
         if needed in text and found is None:
             pytest.skip(f"no {needed}: install Debian's {needed}")
     convex = request.getfixturevalue("convex") if "CONVEX_URL" in text else None
-    async with providers() as provider:
+    with providers() as provider:
         with reading(tmp_path, text, provider, convex) as reader:
             for block in section.blocks:
-                await asyncio.to_thread(reader.meet, block)
+                reader.meet(block)
         if provider.requests:
             assert reader.said == "Hello.\n"
 

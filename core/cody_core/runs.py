@@ -151,6 +151,19 @@ class Runs:
         return await self._store.get_run(stored.id)
 
 
+def up_to_date(thread: Thread, runs: Sequence[Response]) -> Thread:
+    """Return a thread as it is once the newest of its runs, the last one, is stored, too."""
+    if not runs:
+        return thread
+    newest = runs[-1]
+    changes = {
+        "updated_at": max(thread.updated_at, newest.updated_at),
+        "model_id": newest.model_id,
+        "provider_id": newest.provider_id,
+    }
+    return thread.model_copy(update=changes)
+
+
 def _in_order(runs: Mapping[str, Response]) -> Sequence[Response]:
     return sorted(runs.values(), key=lambda response: (response.created_at, response.id))
 

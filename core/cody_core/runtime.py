@@ -31,7 +31,7 @@ from cody_core.providers.offered import offered_models
 from cody_core.providers.pool import ProviderPool
 from cody_core.resources import Resources, open_resources, place_of_store
 from cody_core.run_worker import RunWorker
-from cody_core.runs import Runs, thread_not_found
+from cody_core.runs import Runs, thread_not_found, up_to_date
 from cody_core.schema.changes import Changes
 from cody_core.schema.events import (
     START,
@@ -293,7 +293,8 @@ class Runtime:
         """Return a thread and its runs; see ``Client.thread``."""
         if (thread := await self._runs.thread(thread_id)) is None:
             raise thread_not_found(thread_id)
-        return ThreadDetail(thread=thread, runs=tuple(await self._runs.all_of_thread(thread_id)))
+        runs = tuple(await self._runs.all_of_thread(thread_id))
+        return ThreadDetail(thread=up_to_date(thread, runs), runs=runs)
 
     async def update_thread(self, thread_id: str, changes: ThreadChanges) -> None:
         """Change a thread; see ``Client.update_thread``."""

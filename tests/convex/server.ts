@@ -1,5 +1,6 @@
 /** The server: Convex's HTTP API and sync protocol on one port, the switches for tests on another. */
 
+import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 
@@ -12,6 +13,9 @@ import { Sync } from "./sync";
 
 const KEY = "test|a-key-that-opens-nothing-else";
 const KINDS: readonly string[] = ["query", "mutation", "action"];
+/** How often, and after how many milliseconds, a port that is taken is asked for again. */
+const TRIES = 200;
+const PAUSE_MS = 50;
 const realNow = Date.now;
 
 /** Serve until standard input ends. */
@@ -145,11 +149,16 @@ function isAdmin(key: string | undefined): boolean {
   return key === KEY;
 }
 
+/** Listen on a port. That of a server that was away may be a connection's by now: it is waited for. */
 async function listen(server: Server, port: number): Promise<number> {
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, "127.0.0.1", resolve);
-  });
+  for (let tries = 1; !server.listening; tries++) {
+    try {
+      await once(server.listen(port, "127.0.0.1"), "listening");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE" || tries === TRIES) throw error;
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+  }
   return (server.address() as AddressInfo).port;
 }
 

@@ -16,7 +16,8 @@ from cody_core.runtime import open_runtime
 from cody_core.schema.requests import SubmitRequest
 from cody_core.settings import load_settings
 from support.core import texts
-from tui.test_cli import cody, here
+from support.inside import here
+from tui.test_cli import cody
 
 README = Path(__file__).parents[2] / "core" / "README.md"
 EXAMPLE = re.search(r"```python\n(.*?)```", README.read_text(), re.DOTALL)

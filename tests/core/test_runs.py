@@ -12,7 +12,7 @@ from cody_core.errors import StoreCorrupt, StoreError, StoreUnavailable
 from cody_core.eventlog.memory import MemoryEventLog
 from cody_core.ids import new_id
 from cody_core.reducer import ResponseReducer
-from cody_core.runs import Runs
+from cody_core.runs import Runs, up_to_date
 from cody_core.schema.events import START, Entry, ItemDelta, ItemStart, Payload, ResponseDone
 from cody_core.schema.response import Response
 from cody_core.schema.threads import Thread
@@ -154,3 +154,13 @@ async def test_a_run_that_was_left_open_is_found_when_it_has_been_ended(places: 
 
 async def test_a_run_that_nobody_knows_is_not_found(places: Places) -> None:
     assert await places.runs.find(new_id()) is None
+
+
+def test_a_thread_is_as_new_as_the_newest_run_told_along_with_it() -> None:
+    thread = Thread(id=THREAD, title="t", created_at=1, updated_at=2)
+    runs = [response(updated_at=9), response(updated_at=5, model_id="other", provider_id="q")]
+    expected = {"updated_at": 5, "model_id": "other", "provider_id": "q"}
+    assert up_to_date(thread, runs) == thread.model_copy(update=expected)
+    renamed = thread.model_copy(update={"updated_at": 7})
+    assert up_to_date(renamed, runs).updated_at == 7
+    assert up_to_date(thread, ()) == thread

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-TICK_SECONDS = 0.005
+TICK_SECONDS = 0.002
 
 
 @dataclass

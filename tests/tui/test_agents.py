@@ -10,8 +10,9 @@ from typing import Any
 import pexpect
 import pytest
 from cody_core.glance import config_path
+from support.inside import here
 from tui.conftest import MakeSettings
-from tui.test_cli import NOTE, here, terminal, threads
+from tui.test_cli import NOTE, terminal, threads
 
 from cody_tui.commands.interactive import NO_KEY, notice_for
 

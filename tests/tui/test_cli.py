@@ -9,16 +9,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 import pexpect
 import pytest
 from cody_core.schema.events import Event
+from support.inside import here
 from support.redis import RedisServer
-
-from cody_tui.cli import main
 
 SCRIPT = str(Path(sys.executable).parent / "cody")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -40,23 +38,6 @@ def cody(
     return subprocess.CompletedProcess(
         args, done.returncode, done.stdout.decode(), done.stderr.decode()
     )
-
-
-def here(*args: str) -> subprocess.CompletedProcess[str]:
-    """Run the program in this process, where nothing is claimed of how one starts and ends."""
-    streams = {name: TextIOWrapper(BytesIO(), "utf-8") for name in ("stdin", "stdout", "stderr")}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CODY_DEMO_DELAY", "0")
-        patch.setattr(sys, "argv", ["cody", *args])
-        for name, stream in streams.items():
-            patch.setattr(sys, name, stream)
-        with pytest.raises(SystemExit) as ended:
-            main()
-    written = []
-    for stream in (streams["stdout"], streams["stderr"]):
-        stream.seek(0)
-        written.append(stream.read())
-    return subprocess.CompletedProcess(args, int(ended.value.code or 0), *written)
 
 
 def terminal(*args: str) -> pexpect.spawn[str]:

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from cody_core.schema.items import Message
+from textual.pilot import Pilot
 from tui.conftest import MakeApp
-from tui.screen import answered, key, prompt_of, rows, send, shown, transcript_of, until
+from tui.screen import (
+    answered,
+    key,
+    prompt_of,
+    rows,
+    send,
+    shown,
+    state,
+    transcript_of,
+    until,
+)
 from tui.shelf import Shelf, answer, called, copying, following, show
 
 from cody_tui.widgets.transcript import Transcript
@@ -98,11 +109,19 @@ async def test_a_line_cursor_stands_still_while_an_answer_comes(make_app: MakeAp
         key(pilot, "ctrl+y")
         transcript = transcript_of(pilot)
         await until(pilot, lambda: transcript.is_copying)
+        last = cursor_row(pilot)
         key(pilot, "up", "up")
+        await until(pilot, lambda: cursor_row(pilot) == last - 2)
+        line = rows(pilot)[last - 2][2:]
         await until(pilot, lambda: transcript.has_unseen)
-        (line,) = [row[2:] for row in rows(pilot) if row.startswith("▶")]
         key(pilot, "enter")
         await until(pilot, lambda: not transcript.is_copying)
         assert pilot.app.clipboard == line
         assert following(pilot)
         key(pilot, "escape")
+        await until(pilot, lambda: state(pilot) == "ready")
+
+
+def cursor_row(pilot: Pilot[None]) -> int:
+    (row,) = [y for y, row in enumerate(rows(pilot)) if row.startswith("▶")]
+    return row

@@ -10,8 +10,9 @@ from cody_core.client import Client
 from cody_core.ids import new_id
 from cody_core.runtime import open_runtime
 from cody_core.schema.requests import SubmitRequest
+from support.inside import here
 from tui.conftest import MakeSettings
-from tui.test_cli import here, terminal, threads
+from tui.test_cli import terminal, threads
 
 from cody_tui.commands.opening import matching, with_thread
 

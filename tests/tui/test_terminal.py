@@ -257,7 +257,7 @@ def test_whatever_a_terminal_sends_is_typed_pasted_or_nothing() -> None:
 
 def test_a_large_paste_is_folded_and_sent_as_a_whole() -> None:
     line = "x" * 99 + "\n"
-    with terminal(SCRIPT, "-m", "demo/echo") as term:
+    with terminal(SCRIPT, "-m", "demo/tour") as term:
         term.wait_for(READY)
         os.write(term.child.child_fd, b"\x1b[200~")
         threading.Thread(target=_write, args=(term.child.child_fd, line.encode() * 10_000)).start()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from cody_core.glance import config_path
-from tui.test_cli import SCRIPT, here, threads
+from support.inside import here
+from tui.test_cli import SCRIPT, threads
 
 from cody_tui.themes import NAMES
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pexpect
 import pytest
 from cody_core.glance import config_path
-from tui.test_cli import SCRIPT, here, importing_none_of, terminal
+from support.inside import here
+from tui.test_cli import SCRIPT, importing_none_of, terminal
 
 KEY = "sk-very-secret-key"
 EDITOR = """#!{python}

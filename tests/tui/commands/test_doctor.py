@@ -8,7 +8,8 @@ import re
 import pexpect
 import pytest
 from cody_core.glance import config_path
-from tui.test_cli import cody, here, importing_none_of, terminal
+from support.inside import here
+from tui.test_cli import cody, importing_none_of, terminal
 
 KEY = "sk-very-secret-key"
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from tui.test_cli import SCRIPT, here, importing_none_of
+from support.inside import here
+from tui.test_cli import SCRIPT, importing_none_of
 
 from cody_tui import log_file
 from cody_tui.log_file import LogFile

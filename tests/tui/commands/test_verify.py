@@ -6,7 +6,8 @@ import json
 import re
 
 import pytest
-from tui.test_cli import cody, here, importing_none_of
+from support.inside import here
+from tui.test_cli import cody, importing_none_of
 
 STAGE = r"^(ok|failed) +(open|provider|log|reducer|store|read back|clean up) +[\d.]+ ms  .+$"
 

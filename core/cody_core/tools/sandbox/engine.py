@@ -15,7 +15,7 @@ import wasmtime
 from quickjs_rs import SourceTransform, _engine, _wasmtime, transform_source
 from quickjs_rs._transform import TransformError
 
-from cody_core.tools.sandbox.limits import ENGINE_MEMORY, MEGABYTE
+from cody_core.tools.sandbox.limits import ENGINE_MEMORY, MEGABYTE, Limits
 
 PRELUDE = Path(__file__).with_name("prelude.js").read_text("utf-8")
 
@@ -52,7 +52,8 @@ def warm_up(cache: Path, memory: int) -> None:
     config = wasmtime.Config()
     config.max_wasm_stack = STACK_BYTES
     # By default every memory reserves four gigabytes, and no cap on address space could be set.
-    config.memory_reservation = memory + ENGINE_MEMORY
+    # What is reserved is compiled in: lower limits do with the engine of the usual one.
+    config.memory_reservation = max(memory, Limits().memory_bytes) + ENGINE_MEMORY
     config.memory_reservation_for_growth = 0
     config.memory_guard_size = MEGABYTE // 16
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)

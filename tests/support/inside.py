@@ -1,0 +1,30 @@
+"""The command line in this process, where nothing is claimed of how one starts and ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from io import BytesIO, TextIOWrapper
+
+import pytest
+
+from cody_tui.cli import main
+
+
+def here(*args: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the program with nothing piped in, and these variables besides those there are."""
+    streams = {name: TextIOWrapper(BytesIO(), "utf-8") for name in ("stdin", "stdout", "stderr")}
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in {"CODY_DEMO_DELAY": "0", **(env or {})}.items():
+            patch.setenv(variable, value)
+        patch.setattr(sys, "argv", ["cody", *args])
+        for name, stream in streams.items():
+            patch.setattr(sys, name, stream)
+        with pytest.raises(SystemExit) as ended:
+            main()
+    written = []
+    for stream in (streams["stdout"], streams["stderr"]):
+        stream.seek(0)
+        written.append(stream.read())
+    return subprocess.CompletedProcess(args, int(ended.value.code or 0), *written)
