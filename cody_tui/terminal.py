@@ -55,9 +55,19 @@ class TerminalApp(App[None]):
 
         return TerminalDriver
 
+    async def on_event(self, event: events.Event) -> None:
+        """Take an event. An app that is ending has no screens, and would break down of a key."""
+        if not isinstance(event, events.InputEvent) or self.screen_stack:
+            await super().on_event(event)
+
     def watch_app_focus(self, has_focus: bool) -> None:
         """Let the keys go somewhere: what was opened while nobody looked took no focus."""
-        if has_focus and self.screen.focused is None and (wanted := self.screen.AUTO_FOCUS):
+        if (
+            has_focus
+            and self.screen_stack
+            and self.screen.focused is None
+            and (wanted := self.screen.AUTO_FOCUS)
+        ):
             for widget in self.screen.query(wanted):
                 if widget.focusable:
                     self.screen.set_focus(widget, scroll_visible=False)  # the key is on its way

@@ -7,6 +7,7 @@ import pkgutil
 from collections.abc import Iterator
 
 import pytest
+from textual import events
 from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.widgets import OptionList
@@ -233,3 +234,15 @@ async def test_keys_of_lists_can_be_changed(make_app: MakeApp) -> None:
         await until(pilot, lambda: picker.highlighted == "prompt.editor")
         key(pilot, "ctrl+g")
         await until(pilot, lambda: app.screen is app._chat)
+
+
+async def test_a_key_that_comes_when_the_app_has_ended_does_not_break_it(make_app: MakeApp) -> None:
+    app = make_app("demo/echo")
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: state(pilot) == "ready")
+    assert not app.screen_stack
+    for is_forwarded in (False, True):
+        event = events.Key("ctrl+g", None)
+        if is_forwarded:
+            event._set_forwarded()
+        await app.on_event(event)
