@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from textual.binding import Binding
 
@@ -14,8 +13,7 @@ Handler: TypeAlias = "Callable[[str], Awaitable[None] | None]"
 """Does it. It is given what was written behind a slash command, which is nothing for a key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(NamedTuple):
     """Something a user can do.
 
     Attributes:

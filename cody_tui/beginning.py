@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from cody_core.settings import Settings
@@ -11,8 +10,7 @@ if TYPE_CHECKING:
     from cody_tui.dialogs.first_run import FirstRun
 
 
-@dataclass(frozen=True, slots=True)
-class Beginning:
+class Beginning(NamedTuple):
     """The settings, and what follows from them."""
 
     settings: Settings

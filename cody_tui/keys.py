@@ -12,8 +12,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from textual.app import App
 from textual.binding import Binding, BindingType
@@ -35,8 +34,7 @@ _WORDS: Final = {
 _ARROWS: Final = {"up": "↑", "down": "↓", "left": "←", "right": "→"}
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where some keys count.
 
     Attributes:
@@ -54,8 +52,7 @@ class Place:
     has_chords: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Keymap:
+class Keymap(NamedTuple):
     """The keys that are changed, by the ids of actions, and what could not be done as asked."""
 
     keys: Mapping[str, str]

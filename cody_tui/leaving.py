@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from cody_tui.quiet import Quiet
 from cody_tui.text import one_line, printable
@@ -23,8 +22,7 @@ OnQuit: TypeAlias = Literal["answer", "thread", "nothing"]
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+class Left(NamedTuple):
     """What was on the screen when the program ended."""
 
     title: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from textual.message import Message
 
@@ -25,16 +25,14 @@ class Choices:
     reasoning_effort: ReasoningEffort | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """When an item was opened and when it ended, in milliseconds since the epoch."""
 
     start: int
     end: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """A run as far as it has come, and what its response does not say."""
 
     response: Response

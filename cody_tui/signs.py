@@ -8,16 +8,14 @@ drawn. Ask for ``signs(app)`` when something is rendered.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from cody_core.glance import Glance
     from textual.app import App
 
 
-@dataclass(frozen=True, slots=True)
-class Signs:
+class Signs(NamedTuple):
     """What stands for a state at the beginning of a line, with the blank behind it."""
 
     done: str

@@ -7,8 +7,7 @@ status line, the dialogs and the notes alike.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,8 +32,7 @@ MEANINGS: Final[dict[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """How much of a model's window the thread takes, as far as can be told."""
 
     tokens: int
@@ -124,8 +122,7 @@ def _requests(run: Response) -> int:
     return 1 + rounds
 
 
-@dataclass(frozen=True, slots=True)
-class Bill:
+class Bill(NamedTuple):
     """What a thread cost, as far as prices are known."""
 
     dollars: float

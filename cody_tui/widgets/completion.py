@@ -7,8 +7,7 @@ never has the focus; whoever shows it hands it the keys.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from rich.cells import cell_len
 from textual import events
@@ -23,8 +22,7 @@ MOST_ROWS: Final = 8
 _NOTE_GAP: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Suggestion:
+class Suggestion(NamedTuple):
     """A row of the list."""
 
     text: str

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 _BEFORE: Final = r"(?:^|(?<=[\s(\[{<\"'`]))"
 _MENTION: Final = re.compile(_BEFORE + r"@(?:\"([^\"\n]+)\"|([^\s\"@][^\s\"]*))", re.MULTILINE)
@@ -14,8 +13,7 @@ _PUNCTUATION: Final = ".,;:!?)]}>'`"
 _ATTACHED: Final = re.compile(r"\n\nAttached file: [^\n]+\n`{3,}")
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """A word that can be completed."""
 
     kind: Literal["file", "command"]

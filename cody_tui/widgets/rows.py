@@ -9,8 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final, overload
+from typing import Final, NamedTuple, overload
 
 from rich.cells import cell_len, chop_cells
 from rich.style import Style
@@ -66,8 +65,7 @@ class JoinedRows(Rows):
         return self._parts[part][index - self._starts[part]]
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """How the lines of a text stand on the screen."""
 
     width: int

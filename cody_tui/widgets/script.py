@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from textual.strip import Strip
@@ -142,7 +141,7 @@ class OutcomeBlock(Block):
         indent, look = " " * len(sign), palette[style]
         if self._is_open:
             rows = text_look(width, palette, style, indent=indent)
-            return TextRows(replace(rows, first=((sign, look),)), text)
+            return TextRows(rows._replace(first=((sign, look),)), text)
         first, *rest = first_lines(
             text, content_width(width), look, indent=indent, most=OUTPUT_LINES
         )

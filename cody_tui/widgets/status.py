@@ -6,8 +6,7 @@ Everything on it has a rank; what matters least goes first where there is no roo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from textual.content import Content
 from textual.reactive import reactive
@@ -56,8 +55,7 @@ _TROUBLE_LENGTH: Final = 56
 _ELSEWHERE_LENGTH: Final = 24
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(NamedTuple):
     """Something on the line; the lowest rank goes first."""
 
     text: str

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 ENV_FILES: Final = (".env", ".env.local")
 """Read from the directory the program is started in; the second wins."""
 
 
-@dataclass(frozen=True, slots=True)
-class Glance:
+class Glance(NamedTuple):
     """How the screen begins to look, and where what it remembers is."""
 
     home: Path | None
