@@ -14,6 +14,8 @@ from cody_core.tools.sandbox import ScriptResult
 from cody_core.tools.sandbox.host import ProcessSandbox
 from cody_core.tools.sandbox.limits import Limits
 
+from support.children import children as children_named
+
 TOOLS = ("echo", "fail", "hold")
 
 
@@ -77,13 +79,4 @@ async def open_bench(cache: Path, limits: Limits | None = None) -> AsyncIterator
 
 def children() -> list[int]:
     """Return the sandbox's processes among ours: other tests have servers of their own."""
-    files = Path("/proc/self/task").glob("*/children")
-    pids = [int(pid) for file in files for pid in file.read_text("ascii").split()]
-    return [pid for pid in pids if _is_guest(pid)]
-
-
-def _is_guest(pid: int) -> bool:
-    try:
-        return b"sandbox" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    return children_named("sandbox")

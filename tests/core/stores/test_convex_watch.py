@@ -15,6 +15,7 @@ from cody_core.schema.threads import ThreadChanges
 from cody_core.stores import RunWrite, Store
 from cody_core.stores import convex_watch as watching
 from cody_core.stores.convex import ConvexStore
+from support.children import children as children_named
 from support.convex import ConvexServer
 
 from .contract import run_of, stored
@@ -39,12 +40,7 @@ async def told(changes: AsyncGenerator[bool], seconds: float = 20.0) -> bool:
 
 def children() -> list[int]:
     """Return the processes that run the official client for this one."""
-    found = []
-    for line in Path("/proc/self/task").iterdir():
-        for pid in (line / "children").read_text().split():
-            if watching.CHILD.name in Path(f"/proc/{pid}/cmdline").read_text():
-                found.append(int(pid))
-    return found
+    return children_named(watching.CHILD.name)
 
 
 def seen_of(pid: int) -> str:
