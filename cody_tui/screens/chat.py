@@ -22,7 +22,6 @@ from cody_tui.features.listing import ACTIONS, FEATURES
 from cody_tui.messages import Choices, Snapshot, ThreadShown
 from cody_tui.signs import PLAIN, signs
 from cody_tui.standing import home_of, model_of, policy_of, settings_of, share_of
-from cody_tui.widgets.approval import Approval
 from cody_tui.widgets.prompt import Prompt
 from cody_tui.widgets.status import Status
 from cody_tui.widgets.still import Still
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
     from cody_core.schema.models import ModelInfo
     from cody_core.schema.response import Response
     from cody_core.schema.threads import ThreadDetail
+
+    from cody_tui.widgets.approval import Approval
 
 
 class ChatScreen(Still, Screen[None]):
@@ -50,7 +51,7 @@ class ChatScreen(Still, Screen[None]):
     ) -> None:
         super().__init__()
         self._transcript = Transcript()
-        self._approval = Approval()
+        self._approval: Approval | None = None
         self._prompt = Prompt()
         self._status = Status()
         self._choices = choices or Choices()
@@ -191,7 +192,6 @@ class ChatScreen(Still, Screen[None]):
     def compose(self) -> ComposeResult:
         """Put the parts below each other."""
         yield self._transcript
-        yield self._approval
         yield self._prompt
         yield self._status
 
@@ -206,7 +206,8 @@ class ChatScreen(Still, Screen[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         """Let a question have its share of the screen."""
-        self._approval.fit(event.size.height)
+        if self._approval is not None:
+            self._approval.fit(event.size.height)
 
     def action_copy_text(self) -> None:
         """Copy what the mouse has selected, and say so."""
@@ -296,13 +297,13 @@ class ChatScreen(Still, Screen[None]):
         event.stop()
         await self.do("prompt.retry")
 
-    @on(Approval.Typed)
-    def _type(self, event: Approval.Typed) -> None:
+    def on_approval_typed(self, event: Approval.Typed) -> None:
+        """Write what was not meant for the panel."""
         event.stop()
         self._prompt.insert(event.character)
 
-    @on(Approval.Answered)
-    def _decide(self, event: Approval.Answered) -> None:
+    def on_approval_answered(self, event: Approval.Answered) -> None:
+        """Tell the core what was decided."""
         event.stop()
         self._answer(event)
 
@@ -366,11 +367,25 @@ class ChatScreen(Still, Screen[None]):
         self.conversation_changed()
 
     def _ask(self) -> None:
-        had_focus = self._approval.has_focus_within
-        takes_focus = not self._prompt.is_being_written
-        self._approval.show(self._conversation.questions, takes_focus=takes_focus)
-        if had_focus and not self._approval.display:
+        questions = self._conversation.questions
+        if self._approval is None:
+            if not questions:
+                return
+            self._approval = self._panel()
+        panel = self._approval
+        had_focus = panel.has_focus_within
+        panel.show(questions, takes_focus=not self._prompt.is_being_written)
+        if had_focus and not panel.display:
             self._prompt.focus()
+
+    def _panel(self) -> Approval:
+        """Make room for questions, of which most threads have none."""
+        from cody_tui.widgets.approval import Approval
+
+        panel = Approval()
+        self.mount(panel, before=self._prompt)
+        panel.fit(self.size.height)
+        return panel
 
     def _take(self, response: Response) -> None:
         before = self._runs.get(response.id)

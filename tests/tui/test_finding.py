@@ -8,7 +8,19 @@ from cody_core.schema.prices import Price
 from cody_core.schema.response import Response, Usage
 from textual.widgets import OptionList, Static
 from tui.conftest import MakeApp
-from tui.screen import answered, chat, completed, key, line, prompt_of, ready, send, state, until
+from tui.screen import (
+    answered,
+    chat,
+    completed,
+    key,
+    line,
+    prompt_of,
+    questioned,
+    ready,
+    send,
+    state,
+    until,
+)
 
 from cody_tui.app import CodyApp
 from cody_tui.dialogs.commands import Commands
@@ -92,8 +104,8 @@ async def test_tab_goes_to_the_question_and_back_and_only_the_panel_names_its_ke
     async with app.run_test(size=(100, 40)) as pilot:
         await ready(pilot)
         await send(pilot, "do it")
-        panel = app.screen.query_one(Approval)
-        await until(pilot, lambda: state(pilot) == "asking" and panel.display)
+        panel = await questioned(pilot)
+        await until(pilot, lambda: state(pilot) == "asking")
         panel.guard = 0
         await until(pilot, lambda: app.focused is panel)
         await until(pilot, lambda: "j approve" in said(panel) and "n deny" in said(panel))

@@ -224,7 +224,7 @@ def test_a_program_that_is_stopped_and_continued_from_outside_goes_on() -> None:
             term.wait_for(re.escape("\x1b[?1049h"), READY)
         term.child.kill(signal.SIGTSTP)
         term.wait_for(re.escape("\x1b[?1049l"))
-        wait_until_stopped(term.child.pid)
+        wait_until_stopped(term.child)
         term.child.kill(signal.SIGCONT)
         term.wait_for(re.escape("\x1b[?1049h"), READY)
         term.send("goes on")
@@ -243,8 +243,8 @@ def test_a_hang_up_that_also_continues_the_program_ends_it() -> None:
             assert term.hang_up() == 128 + signal.SIGHUP
 
 
-def wait_until_stopped(pid: int) -> None:
-    status = Path(f"/proc/{pid}/stat")
+def wait_until_stopped(child: pexpect.spawn[str]) -> None:
+    status = Path(f"/proc/{child.pid}/stat")
     while status.read_text().rpartition(")")[2].split()[0] != "T":
         time.sleep(0.01)
 
