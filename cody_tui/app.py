@@ -26,7 +26,7 @@ from textual.worker import Worker, WorkerCancelled, WorkerFailed
 from cody_tui import collecting
 from cody_tui.beginning import Beginning
 from cody_tui.features.listing import ACTIONS
-from cody_tui.keys import Keymap, active, remap, spelled
+from cody_tui.keys import Keymap, active, spelled
 from cody_tui.leaving import Left
 from cody_tui.looks import first_theme, theme_for_terminal, theme_problem
 from cody_tui.messages import Called, Choices, ThreadShown
@@ -180,6 +180,7 @@ class CodyApp(TerminalApp):
         if not wanted:
             return Keymap({})
         from cody_tui.features.keyboard import places
+        from cody_tui.remapping import remap
 
         return remap(places(self.BINDINGS, ACTIONS), wanted)
 

@@ -39,7 +39,7 @@ WRITING_SECONDS: Final = 3.0
 DRAFT_SECONDS: Final = 0.5
 """How long after a change it is saved."""
 
-_COMMAND: Final = re.compile(r"/([^\s/]+)(?:\s+(.*))?", re.DOTALL)
+_COMMAND: Final = r"/([^\s/]+)(?:\s+(.*))?"
 
 
 class Prompt(Field):
@@ -368,8 +368,10 @@ class Prompt(Field):
 
     def _command(self) -> bool:
         """Tell whether the text is a command; one that there is not stays where it is."""
-        found = _COMMAND.fullmatch(self.text.strip()) if self.shown_text[:1] == "/" else None
-        if found is None or not self.commands:
+        if self.shown_text[:1] != "/" or not self.commands:
+            return False
+        found = re.fullmatch(_COMMAND, self.text.strip(), re.DOTALL)
+        if found is None:
             return False
         word, argument = found[1], (found[2] or "").strip()
         action = next((one for one in self.commands if one.slash and one.slash == word), None)
