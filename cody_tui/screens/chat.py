@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from cody_core.errors import CodyError
 from textual import events, on, work
 from textual.actions import SkipAction
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import BindingsMap
 from textual.screen import Screen
 from textual.worker import WorkerCancelled, WorkerFailed
 
@@ -18,7 +18,6 @@ from cody_tui import collecting
 from cody_tui.actions import Action, Handler, bindings
 from cody_tui.conversation import Conversation, prompts_of
 from cody_tui.elsewhere import Elsewhere, Unseen
-from cody_tui.features.listing import ACTIONS, FEATURES
 from cody_tui.messages import Choices, Snapshot, ThreadShown
 from cody_tui.signs import PLAIN, signs
 from cody_tui.standing import home_of, model_of, policy_of, settings_of, share_of
@@ -36,11 +35,14 @@ if TYPE_CHECKING:
     from cody_tui.widgets.approval import Approval
 
 
+EQUIP_SECONDS: Final = 0.03
+"""How long after the first frame what can be done waits for keys that were pressed before."""
+
+
 class ChatScreen(Still, Screen[None]):
     """One thread at a time: shown, continued, stopped, begun anew."""
 
     AUTO_FOCUS = "Prompt"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings(ACTIONS)]
 
     def __init__(
         self,
@@ -65,16 +67,15 @@ class ChatScreen(Still, Screen[None]):
         self._models: Sequence[ModelInfo] = ()
         self._farewells: list[Callable[[], Awaitable[None]]] = []
         self._send_instead: Callable[[str], Awaitable[None]] | None = None
+        self._actions: Sequence[Action] = ()
         self._handlers: dict[str, Handler] = {}
-        for feature in FEATURES:
-            self._handlers.update(feature(self).handlers)
 
     # What features use
 
     @property
     def actions(self) -> Sequence[Action]:
         """Everything that can be done here, in the order of the help."""
-        return ACTIONS
+        return self._actions
 
     @property
     def client(self) -> Client | None:
@@ -181,7 +182,8 @@ class ChatScreen(Still, Screen[None]):
         self._status.share = share_of(self.runs, self._models, model)
 
     async def do(self, action_id: str, argument: str = "") -> None:
-        """Do one of ``ACTIONS``."""
+        """Do one of the actions."""
+        self.equip()
         if (done := self._handlers[action_id](argument)) is not None:
             await done
 
@@ -198,11 +200,24 @@ class ChatScreen(Still, Screen[None]):
     def on_mount(self) -> None:
         """Say what there is to say before anything is connected."""
         self._clock = self.set_interval(1, self._tick, pause=True)
-        self._prompt.commands = ACTIONS
         self._prompt.settle(home_of(self.app), self.thread_id)
         self.choices_changed()
         if self._notice:
             self._transcript.notice(self._notice, "muted")
+        self.call_after_refresh(self.set_timer, EQUIP_SECONDS, self.equip)
+
+    def equip(self) -> None:
+        """Bring everything that can be done here, and its keys: the first frame does without."""
+        if self._actions:
+            return
+        from cody_tui.features.listing import ACTIONS, FEATURES
+
+        for feature in FEATURES:
+            self._handlers.update(feature(self).handlers)
+        self._actions = self._prompt.commands = ACTIONS
+        # As with bindings of a class, a key has one meaning on a screen.
+        self._bindings.key_to_bindings.update(BindingsMap(bindings(ACTIONS)).key_to_bindings)
+        self._status.name_keys()
 
     def on_resize(self, event: events.Resize) -> None:
         """Let a question have its share of the screen."""

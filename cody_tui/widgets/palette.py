@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
@@ -21,14 +20,14 @@ NAMES: Final = (
 """What a transcript tells apart. Each is a component class of the widget."""
 
 
-@dataclass(frozen=True)
 class Palette:
     """Styles by name. Lines may be kept as long as their palette lasts."""
 
-    styles: Mapping[str, Style]
-    signs: Signs = PLAIN
-    """What stands beside the colours for those who see none, or nothing."""
-    _mixed: dict[tuple[str, str], Style] = field(default_factory=dict, compare=False, repr=False)
+    def __init__(self, styles: Mapping[str, Style], signs: Signs = PLAIN) -> None:
+        self.styles = styles
+        self.signs = signs
+        """What stands beside the colours for those who see none, or nothing."""
+        self._mixed: dict[tuple[str, str], Style] = {}
 
     def __getitem__(self, name: str) -> Style:
         """Return the style of that name, background included."""

@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import events, work
 from textual.binding import Binding
@@ -28,7 +28,9 @@ from cody_tui.prompts import Prompts
 from cody_tui.widgets.completer import Completer, FindFiles
 from cody_tui.widgets.field import Field
 from cody_tui.widgets.mentions import mentions
-from cody_tui.widgets.recall import Recall
+
+if TYPE_CHECKING:
+    from cody_tui.widgets.recall import Recall
 
 logger = logging.getLogger(__name__)
 
@@ -138,6 +140,8 @@ class Prompt(Field):
     def search_history(self) -> None:
         """Search everything that was ever sent."""
         if self._recall is None:
+            from cody_tui.widgets.recall import Recall
+
             self._completer.close()
             self._recall = Recall(self._recalled)
             self.screen.mount(self._recall, before=self)
