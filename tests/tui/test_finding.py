@@ -29,8 +29,10 @@ from cody_tui.dialogs.picking import Picker
 from cody_tui.dialogs.status import StatusDialog
 from cody_tui.features.listing import ACTIONS
 from cody_tui.matching import best, score
+from cody_tui.screens.chat import ChatScreen
 from cody_tui.standing import Share, bill, count, share_of
 from cody_tui.widgets.approval import Approval
+from cody_tui.widgets.status import FIRST
 
 ID = "01890000-0000-7000-8000-000000000000"
 
@@ -39,6 +41,19 @@ def options(app: CodyApp) -> list[str]:
     return [
         str(option.prompt) for found in app.screen.query(OptionList) for option in found.options
     ]
+
+
+async def test_the_first_frame_names_the_keys_that_count_and_a_key_before_the_next_is_heard(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(100, 30)) as pilot:
+        key(pilot, "ctrl+p")  # nothing is waited for
+        await until(pilot, lambda: isinstance(app.screen, Commands))
+        key(pilot, "escape")
+        await until(pilot, lambda: isinstance(app.screen, ChatScreen))
+        await ready(pilot)
+        await until(pilot, lambda: set(FIRST) <= set(chat(pilot).status.bound))
 
 
 async def test_the_palette_lists_every_action_and_does_one(make_app: MakeApp) -> None:
