@@ -96,6 +96,13 @@ def to_strip(line: Iterable[Run], width: int, ground: Style, *, margin: int = 2)
     return Row(segments, width)
 
 
+def to_strips(
+    lines: Iterable[Iterable[Run]], width: int, ground: Style, *, margin: int
+) -> list[Strip]:
+    """Return lines as strips; see ``to_strip``."""
+    return [to_strip(line, width, ground, margin=margin) for line in lines]
+
+
 def wrap(runs: Sequence[Run], width: int) -> list[Line]:
     """Break at spaces and newlines, and inside what is longer than a line; never empty."""
     lines: list[Line] = []

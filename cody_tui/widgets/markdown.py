@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
@@ -14,7 +14,7 @@ from cody_tui.widgets.code import framed, highlight, label, language_of
 from cody_tui.widgets.inline import inline_runs
 from cody_tui.widgets.lines import Line, Run, prefixed, wrap
 from cody_tui.widgets.palette import Palette
-from cody_tui.widgets.table import table_lines
+from cody_tui.widgets.table import Row, table_lines
 
 PARSER: Final = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 """Raw HTML is text like any other."""
@@ -24,12 +24,32 @@ MAX_DEPTH: Final = 12
 _BOXES: Final = {"[ ] ": False, "[x] ": True, "[X] ": True}
 
 
+class ListShape(NamedTuple):
+    """What all items of a list have in common."""
+
+    is_ordered: bool
+    start: int
+    size: int
+    """Cells of a marker and the space behind it: as many for each, however long its number is."""
+    is_loose: bool
+    """Whether a blank line stands between items."""
+
+    def sized(self, count: int) -> ListShape:
+        """Return the shape for so many items."""
+        size = len(str(self.start + count - 1)) + 2 if self.is_ordered else 2
+        return self._replace(size=size)
+
+
 class Renderer:
     """Renders blocks for one width and palette."""
 
     def __init__(self, width: int, palette: Palette) -> None:
         self.width = max(8, width)
         self.palette = palette
+
+    def is_like(self, other: Renderer) -> bool:
+        """Tell whether another one renders the same."""
+        return self.width == other.width and self.palette is other.palette
 
     def blocks(
         self,
@@ -100,37 +120,49 @@ class Renderer:
         return prefixed(lines or [[]], bar, bar if signs.draws else ("  ", bar[1]))
 
     def _list(self, node: SyntaxTreeNode, width: int, ground: Style, depth: int) -> list[Line]:
-        loose = any(not _is_tight(item) for item in node.children)
-        ordered = node.type == "ordered_list"
-        start = int(node.attrs.get("start", 1)) if ordered else 0
-        signs = self.palette.signs
+        return self.items(node.children, list_shape(node), width=width, ground=ground, depth=depth)
+
+    def items(
+        self,
+        items: Sequence[SyntaxTreeNode],
+        shape: ListShape,
+        *,
+        first: int = 0,
+        width: int | None = None,
+        ground: Style | None = None,
+        depth: int = 0,
+    ) -> list[Line]:
+        """Render items of a list, of which there are ``first`` before them."""
+        width = self.width if width is None else width
+        ground = self.palette["text"] if ground is None else ground
+        signs, size = self.palette.signs, shape.size
         bullet = signs.bullets[depth % len(signs.bullets)]
-        size = len(str(start + len(node.children) - 1)) + 2 if ordered else 2
         nested = depth < MAX_DEPTH
         lines: list[Line] = []
-        for index, item in enumerate(node.children):
-            if ordered:
-                marker = f"{start + index}.".rjust(size - 1) + " "
+        for index, item in enumerate(items, first):
+            if shape.is_ordered:
+                marker = f"{shape.start + index}.".rjust(size - 1) + " "
             else:
                 is_checked = _take_box(item)
                 marker = bullet if is_checked is None else signs.box(is_checked)
             inner = width - size if nested else width
             body = self.blocks(
-                item.children, width=inner, ground=ground, tight=not loose, depth=depth + 1
+                item.children, width=inner, ground=ground, tight=not shape.is_loose, depth=depth + 1
             )
-            if lines and loose:
+            if lines and shape.is_loose:
                 lines.append([])
-            first, rest = (marker, self.palette["muted"]), (" " * size, ground)
-            lines.extend(prefixed(body or [[]], first, rest) if nested else body)
+            head, rest = (marker, self.palette["muted"]), (" " * size, ground)
+            lines.extend(prefixed(body or [[]], head, rest) if nested else body)
         return lines
 
     def _table(self, node: SyntaxTreeNode, width: int) -> list[Line]:
-        rows = [row for part in node.children for row in part.children]
-        cells = [
-            [self._inline(cell, self._cell_style(cell)) for cell in row.children] for row in rows
-        ]
-        aligns = [_align(cell.attrs) for cell in rows[0].children]
-        return table_lines(cells[0], cells[1:], aligns, width, self.palette)
+        head, *rows = rows_of(node)
+        body = [self.cells(row) for row in rows]
+        return table_lines(self.cells(head), body, aligns(head), width, self.palette)
+
+    def cells(self, row: SyntaxTreeNode) -> Row:
+        """Return the cells of a table's row."""
+        return [self._inline(cell, self._cell_style(cell)) for cell in row.children]
 
     def _cell_style(self, cell: SyntaxTreeNode) -> Style:
         return self.palette["strong" if cell.type == "th" else "text"]
@@ -148,6 +180,25 @@ def parse(source: str, env: dict[str, Any]) -> list[SyntaxTreeNode]:
         node.parent = None
         nodes.extend(node.children)
     return root.children
+
+
+def list_shape(node: SyntaxTreeNode) -> ListShape:
+    """Return the shape of a list, as far as it has come."""
+    ordered = node.type == "ordered_list"
+    loose = any(not _is_tight(item) for item in node.children)
+    start = int(node.attrs.get("start", 1)) if ordered else 0
+    return ListShape(ordered, start, 2, loose).sized(len(node.children))
+
+
+def rows_of(table: SyntaxTreeNode) -> list[SyntaxTreeNode]:
+    """Return the rows of a table, its head first."""
+    return [row for part in table.children for row in part.children]
+
+
+def aligns(head: SyntaxTreeNode) -> list[str]:
+    """Return how the columns are aligned: ``left``, ``right``, ``center`` or not at all."""
+    styles = (str(cell.attrs.get("style", "")) for cell in head.children)
+    return [style.removeprefix("text-align:") for style in styles]
 
 
 def code_blocks(source: str) -> list[str]:
@@ -176,7 +227,3 @@ def _is_tight(item: SyntaxTreeNode) -> bool:
         child for child in item.children if child.type == "paragraph"
     )
     return all(child.hidden for child in paragraphs)
-
-
-def _align(attrs: dict[str, Any]) -> str:
-    return str(attrs.get("style", "")).removeprefix("text-align:")

@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.style import Style
 from textual.strip import Strip
 
+from cody_tui.widgets.growing import WINDOW
 from cody_tui.widgets.hits import is_marked, plain_text
 from cody_tui.widgets.markdown import code_blocks
 from cody_tui.widgets.palette import NAMES, Palette
-from cody_tui.widgets.stream import WINDOW, MarkdownStream
+from cody_tui.widgets.stream import MarkdownStream
 
 PALETTE = Palette({name: Style(color=f"color({n})") for n, name in enumerate(NAMES, 1)})
 WIDTH = 44
@@ -204,3 +205,47 @@ def test_text_that_comes_by_the_character_looks_all_the_while_as_if_it_came_at_o
     at_once = MarkdownStream()
     at_once.update(text, finished=False)
     assert strips_of(growing) == strips_of(at_once)
+
+
+ROWS = (
+    "- a\n", "- [x] done\n", "* b\n", "1. c\n", "2. d\n", "9. e\n", "3) f\n", "  - deep\n",
+    "    more\n", "\n", "text\n", "-\n", "- - -\n", "***\n", "# h\n", "> q\n", "```\n", "-", "1",
+    "1.", "10. g", "| a | b |\n", "|---|--:|\n", "| 1 | a longer cell |\n", "| 日本 |\n", "| x",
+    "\r\n", "   - in\n",
+)  # fmt: skip
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(ROWS), max_size=16))
+def test_lists_and_tables_look_at_every_line_as_if_they_came_at_once(rows: list[str]) -> None:
+    text, growing = "", MarkdownStream()
+    for row in rows:
+        for character in row:
+            text += character
+            growing.update(text, finished=False)
+            shown = strips_of(growing)
+        at_once = MarkdownStream()
+        at_once.update(text, finished=False)
+        if not text.endswith("`"):
+            assert shown == strips_of(at_once)
+    growing.update(text, finished=True)
+    assert strips_of(growing) == whole(text)
+
+
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [
+        ("", "- item **{n}**\n"),
+        ("", "{n}. item\n\n"),
+        ("| n | m |\n|---|---|\n", "| {n} | `x` |\n"),
+    ],
+)
+def test_what_is_complete_of_a_list_or_table_is_not_rendered_again(head: str, row: str) -> None:
+    stream, text = MarkdownStream(), head + "".join(row.format(n=n) for n in range(10, 20))
+    stream.update(text, finished=False)
+    first = strips_of(stream)[2]
+    for n in range(20, 30):
+        text += row.format(n=n)
+        stream.update(text, finished=False)
+        assert strips_of(stream)[2] is first
+    assert strips_of(stream) == whole(text)
