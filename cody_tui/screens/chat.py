@@ -19,6 +19,7 @@ from cody_tui.actions import Action, Handler, bindings
 from cody_tui.conversation import Conversation, prompts_of
 from cody_tui.elsewhere import Elsewhere, Unseen
 from cody_tui.messages import Choices, Snapshot, ThreadShown
+from cody_tui.screens.asking import Asking
 from cody_tui.signs import PLAIN, signs
 from cody_tui.standing import home_of, model_of, policy_of, settings_of, share_of
 from cody_tui.widgets.prompt import Prompt
@@ -53,9 +54,9 @@ class ChatScreen(Still, Screen[None]):
     ) -> None:
         super().__init__()
         self._transcript = Transcript()
-        self._approval: Approval | None = None
         self._prompt = Prompt()
         self._status = Status()
+        self._asking = Asking(self, self._prompt)
         self._choices = choices or Choices()
         self._notice = notice
         self._client: Client | None = None
@@ -221,8 +222,7 @@ class ChatScreen(Still, Screen[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         """Let a question have its share of the screen."""
-        if self._approval is not None:
-            self._approval.fit(event.size.height)
+        self._asking.fit(event.size.height)
 
     def action_copy_text(self) -> None:
         """Copy what the mouse has selected, and say so."""
@@ -362,7 +362,7 @@ class ChatScreen(Still, Screen[None]):
         self._transcript.queue(conversation.sending, conversation.waiting)
         self._prompt.waiting = self._status.queued = len(conversation.waiting)
         self._prompt.belongs_to(conversation.thread_id)
-        self._ask()
+        self._asking.show(conversation.questions)
         if conversation.is_live:
             self._clock.resume()
         if self._client is not None:
@@ -380,27 +380,6 @@ class ChatScreen(Still, Screen[None]):
         if unsent:
             self._prompt.restore("\n\n".join(unsent))
         self.conversation_changed()
-
-    def _ask(self) -> None:
-        questions = self._conversation.questions
-        if self._approval is None:
-            if not questions:
-                return
-            self._approval = self._panel()
-        panel = self._approval
-        had_focus = panel.has_focus_within
-        panel.show(questions, takes_focus=not self._prompt.is_being_written)
-        if had_focus and not panel.display:
-            self._prompt.focus()
-
-    def _panel(self) -> Approval:
-        """Make room for questions, of which most threads have none."""
-        from cody_tui.widgets.approval import Approval
-
-        panel = Approval()
-        self.mount(panel, before=self._prompt)
-        panel.fit(self.size.height)
-        return panel
 
     def _take(self, response: Response) -> None:
         before = self._runs.get(response.id)

@@ -25,6 +25,7 @@ from cody_tui import keys
 from cody_tui.actions import Action
 from cody_tui.drafts import Drafts
 from cody_tui.prompts import Prompts
+from cody_tui.widgets.chords import Chords
 from cody_tui.widgets.completer import Completer, FindFiles
 from cody_tui.widgets.field import Field
 from cody_tui.widgets.mentions import mentions
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CHORD_SECONDS: Final = 1.0
-"""How long the first key of a chord waits for the second."""
 WRITING_SECONDS: Final = 3.0
 """How long after a key somebody may still be writing."""
 DRAFT_SECONDS: Final = 0.5
@@ -98,7 +97,7 @@ class Prompt(Field):
         self._history: list[str] = []
         self._back = 0
         self._draft = ""
-        self._chord, self._chord_ends = "", 0.0
+        self._chord = Chords()
         self._typed_at = float("-inf")
         self._recall: Recall | None = None
         self._ever: Prompts | None = None
@@ -274,16 +273,10 @@ class Prompt(Field):
 
     def _two_keys(self, key: str) -> bool:
         """Begin or end a chord; a first key of one still cuts what is selected."""
-        first, self._chord = self._chord, ""
-        chords = self._chords()
-        in_time = first and time.monotonic() < self._chord_ends
-        if in_time and (action_id := chords.get(f"{first} {key}")):
-            self.post_message(self.Commanded(action_id))
-            return True
-        if self.selection.is_empty and any(chord.startswith(f"{key} ") for chord in chords):
-            self._chord, self._chord_ends = key, time.monotonic() + CHORD_SECONDS
-            return True
-        return False
+        meant = self._chord.take(key, self._chords(), begins=self.selection.is_empty)
+        if meant:
+            self.post_message(self.Commanded(meant))
+        return meant is not None
 
     def _chords(self) -> dict[str, str]:
         """Return the ids of actions under the two keys that do them."""

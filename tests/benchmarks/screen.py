@@ -32,7 +32,7 @@ from benchmarks.timing import percentile
 CODY: Final = (str(Path(sys.executable).with_name("cody")),)
 BARE: Final = (sys.executable, str(Path(__file__).with_name("screen_bare.py")))
 PROMPT: Final = "Ask anything"
-STARTS: Final = 5
+STARTS: Final = 9
 PAGES: Final = 60
 IDLE_SECONDS: Final = 10.0
 KEY_SECONDS: Final = 0.1

@@ -1,0 +1,47 @@
+"""Where a run asks: a panel above the prompt, which is not there before the first question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cody_core.schema.events import ApprovalRequested
+    from textual.screen import Screen
+
+    from cody_tui.widgets.approval import Approval
+    from cody_tui.widgets.prompt import Prompt
+
+
+class Asking:
+    """The panel of a screen, and its turns with the prompt."""
+
+    def __init__(self, screen: Screen[Any], prompt: Prompt) -> None:
+        self._screen = screen
+        self._prompt = prompt
+        self._panel: Approval | None = None
+
+    def show(self, questions: Sequence[ApprovalRequested]) -> None:
+        """Show the oldest of the open questions; without any, the prompt has the keys again."""
+        if self._panel is None:
+            if not questions:
+                return
+            self._panel = self._mounted()
+        panel = self._panel
+        had_focus = panel.has_focus_within
+        panel.show(questions, takes_focus=not self._prompt.is_being_written)
+        if had_focus and not panel.display:
+            self._prompt.focus()
+
+    def fit(self, rows: int) -> None:
+        """Let a question have its share of a screen of so many rows."""
+        if self._panel is not None:
+            self._panel.fit(rows)
+
+    def _mounted(self) -> Approval:
+        from cody_tui.widgets.approval import Approval
+
+        panel = Approval()
+        self._screen.mount(panel, before=self._prompt)
+        panel.fit(self._screen.size.height)
+        return panel
