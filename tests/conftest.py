@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,6 +11,20 @@ from support.convex import ConvexServer, missing
 from support.redis import RedisServer, find_server
 
 _OURS = ("CODY_", "CORE2_", "OPENAI_", "ANTHROPIC_", "OPENROUTER_", "REDIS_", "CONVEX_", "VLLM_")
+
+# Workers, and programs that a test starts, keep their bytecode, as they would when installed.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage in what is imported: that stays, and would be looked at over and over."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -22,8 +37,7 @@ def own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test sees the settings, the keys or the data of whoever runs it."""
     for name in [name for name in os.environ if name.startswith(_OURS)]:
         monkeypatch.delenv(name)
-    # Programs that a test starts keep their bytecode, as they would when they are installed.
-    for name in ("HOST", "PORT", "NO_COLOR", "COLUMNS", "LINES", "PYTHONDONTWRITEBYTECODE"):
+    for name in ("HOST", "PORT", "NO_COLOR", "COLUMNS", "LINES"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
