@@ -23,6 +23,7 @@ def here(
         for variable, value in {"CODY_DEMO_DELAY": "0", **(env or {})}.items():
             patch.setenv(variable, value)
         patch.setattr(sys, "argv", ["cody", *args])
+        patch.setattr(sys.modules["__main__"], "__package__", None)  # whose name it would take
         for name, stream in streams.items():
             patch.setattr(sys, name, stream)
         with pytest.raises(SystemExit) as ended:

@@ -182,6 +182,7 @@ def test_an_interrupt_at_a_question_stops_the_run() -> None:
         (["threads", "show", "01a20436-6d15-73ae-a0df-3650e2e4e342"], 1, "no thread"),
         (["chat", "-q", "-m", "", "hi"], 2, "empty"),
         (["-c", "-t", "01a20436-6d15-73ae-a0df-3650e2e4e342"], 2, "--thread"),
+        (["serve", "--token", " "], 2, "--token"),
         ([], 2, "terminal"),
     ],
 )
