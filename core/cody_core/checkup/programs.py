@@ -21,7 +21,7 @@ from cody_core.tools.sandbox.limits import MEGABYTE, Limits
 
 LIMITS: Final = Limits(seconds=0.5, memory_bytes=16 * MEGABYTE)
 _ENDLESS: Final = "for (;;) {}"
-_GREEDY: Final = "const kept = []; for (;;) kept.push(new Array(1000).fill(kept.length));"
+_GREEDY: Final = "const kept = []; for (;;) kept.push(new ArrayBuffer(10_000));"
 
 
 async def sandbox(settings: Settings) -> Sequence[Finding]:
