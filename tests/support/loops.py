@@ -29,9 +29,8 @@ class Lateness:
 async def watched_loop() -> AsyncIterator[Lateness]:
     """Watch the loop while the block runs.
 
-    What the tests have in memory by then is left out of the search for garbage from there on, as
-    the program leaves out what it began with: to look through it takes longer than all that is
-    watched.
+    What the tests have in memory by then is left out of the search for garbage, as the program
+    leaves out what it began with: to look through it takes longer than all that is watched.
     """
     found = Lateness()
 
@@ -44,9 +43,12 @@ async def watched_loop() -> AsyncIterator[Lateness]:
 
     gc.collect()
     gc.freeze()
-    async with asyncio.TaskGroup() as tasks:
-        watching = tasks.create_task(watch())
-        try:
-            yield found
-        finally:
-            watching.cancel()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(watch())
+            try:
+                yield found
+            finally:
+                watching.cancel()
+    finally:
+        gc.unfreeze()
