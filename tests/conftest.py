@@ -28,8 +28,8 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Use one worker more than there are cores: many tests wait for a process or a socket."""
-    return (os.cpu_count() or 1) + 1
+    """Use two workers for each core: many tests wait for a process or a socket."""
+    return (os.cpu_count() or 1) * 2
 
 
 @pytest.fixture(scope="session")
