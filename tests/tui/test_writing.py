@@ -182,6 +182,7 @@ async def test_what_waits_stays_with_its_thread(make_app: MakeApp) -> None:
         await send(pilot, "one " * 300)
         await until(pilot, lambda: state(pilot) == "answering")
         await send(pilot, "two")
+        await until(pilot, lambda: prompt_of(pilot).waiting == 1)
         screen: Any = pilot.app.screen
         thread_id = screen.thread_id
         screen.open_thread(None)
