@@ -73,7 +73,11 @@ def modules() -> dict[str, ast.Module]:
 
 
 def all_functions(tree: ast.AST) -> Iterator[Function]:
-    return (node for node in ast.walk(tree) if isinstance(node, Function))
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, Function):
+            yield node
+        if isinstance(node, ast.stmt | ast.excepthandler | ast.match_case):
+            yield from all_functions(node)
 
 
 def public_functions(tree: ast.AST) -> Iterator[Function]:
