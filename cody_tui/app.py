@@ -18,15 +18,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from cody_core.errors import CodyError
 from cody_core.glance import Glance, environment
-from textual import on, work
+from textual import events, on, work
 from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 from textual.worker import Worker, WorkerCancelled, WorkerFailed
 
 from cody_tui import collecting
 from cody_tui.beginning import Beginning
-from cody_tui.features.listing import ACTIONS
-from cody_tui.keys import Keymap, active, remap, spelled
+from cody_tui.keys import Keymap, active, spelled
 from cody_tui.leaving import Left
 from cody_tui.looks import first_theme, theme_for_terminal, theme_problem
 from cody_tui.messages import Called, Choices, ThreadShown
@@ -180,6 +179,8 @@ class CodyApp(TerminalApp):
         if not wanted:
             return Keymap({})
         from cody_tui.features.keyboard import places
+        from cody_tui.features.listing import ACTIONS
+        from cody_tui.remapping import remap
 
         return remap(places(self.BINDINGS, ACTIONS), wanted)
 
@@ -219,6 +220,12 @@ class CodyApp(TerminalApp):
     def _tell(self, event: Called) -> None:
         if self._caller is not None:
             self._caller.tell(event.text, event.seconds)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Take an event; before a key that may mean something, bring what it may mean."""
+        if isinstance(event, events.Key) and not (event.character or "").isalnum():
+            self._chat.equip()
+        await super().on_event(event)
 
     def on_app_focus(self) -> None:
         """The user looks."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import select
+import signal
 import time
 from codecs import IncrementalDecoder, getincrementaldecoder
 from collections.abc import Iterable, Iterator
@@ -136,18 +137,48 @@ class TerminalDriver(LinuxDriver):
         self._woken, self._wake = (
             os.pipe()
         )  # for good: Textual closes a driver to lend the terminal
+        self._has_terminal = False
 
     def start_application_mode(self) -> None:
-        """Take the terminal."""
+        """Take the terminal, anew if this is where it is already."""
+        if self._has_terminal:
+            self.suspend_application_mode()
+            self._must_signal_resume = True  # so that all is painted again
         super().start_application_mode()  # type: ignore[no-untyped-call]  # as Textual has it
+        self._has_terminal = True
         if self._is_asked:
             self.write("\x1b[>4;1m")
 
     def stop_application_mode(self) -> None:
-        """Give it back."""
-        if self._is_asked:
-            self.write("\x1b[>4m")
-        super().stop_application_mode()
+        """Give it back, if this has it."""
+        if self._has_terminal:
+            if self._is_asked:
+                self.write("\x1b[>4m")
+            super().stop_application_mode()
+            self._has_terminal = False
+
+    def write(self, data: str) -> None:
+        """Write an escape sequence or what is to be seen, unless somebody else has the terminal."""
+        if self._writer_thread is not None and self._writer_thread.is_alive():
+            self._writer_thread.write(data)
+
+    # A signal may come in the middle of anything. It also comes to a program that was never
+    # suspended, as when its terminal hangs up: two threads would read one terminal then.
+
+    def _sigtstp_application(self, *_: object) -> None:
+        if self._has_terminal:
+            self._loop.call_soon_threadsafe(super()._sigtstp_application)
+        else:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    def _sigcont_application(self, *_: object) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._continue)
+
+    def _continue(self) -> None:
+        is_running = self._has_terminal or self._must_signal_resume
+        if is_running and os.isatty(self.fileno):
+            super()._sigcont_application()
 
     @property
     def _is_asked(self) -> bool:

@@ -1,7 +1,4 @@
-"""Keys: how they are written, and what comes of the ones that a user wants to change.
-
-Textual takes any text for a key and lets two actions share one, of which the second is lost without
-a word. So what ``config.toml`` says is checked here first, and what cannot work is left as it was.
+"""Keys: which ones count now, and how they are written.
 
 A key may be a chord: two keys one after the other, with a blank between them. The prompt knows
 those, Textual does not.
@@ -10,46 +7,20 @@ those, Textual does not.
 from __future__ import annotations
 
 import dataclasses
-import difflib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from textual.app import App
 from textual.binding import Binding, BindingType
-from textual.keys import Keys, key_to_character
+from textual.keys import key_to_character
 from textual.screen import Screen
 
 from cody_tui.signs import signs
 
-SECTION: Final = "[bindings] in config.toml"
-"""Where a user changes keys, as messages call it."""
-
-_MODIFIERS: Final = ("ctrl", "alt", "shift", "super", "hyper", "meta")
-_SAME: Final = {"ctrl+i": "tab", "ctrl+m": "enter", "ctrl+[": "escape", "ctrl+h": "backspace"}
-"""Keys that a terminal cannot tell from another one, which would be taken along."""
-_NAMED: Final = frozenset(key.value.rpartition("+")[2] for key in Keys if key.name != "Any")
 _WORDS: Final = {
     "pageup": "PgUp", "pagedown": "PgDn", "escape": "Esc", "delete": "Del",
 }  # fmt: skip
 _ARROWS: Final = {"up": "↑", "down": "↓", "left": "←", "right": "→"}
-
-
-class Place(NamedTuple):
-    """Where some keys count.
-
-    Attributes:
-        title: The heading they stand under in the help.
-        bindings: The keys, each with an id.
-        beneath: The titles of the places whose keys count there, too.
-        writes: Whether something is written there, so that a letter alone cannot be a key.
-        has_chords: Whether two keys one after the other can be one.
-    """
-
-    title: str
-    bindings: Sequence[Binding]
-    beneath: tuple[str, ...] = ()
-    writes: bool = True
-    has_chords: bool = False
 
 
 class Keymap(NamedTuple):
@@ -106,29 +77,6 @@ def bound(*lists: Iterable[BindingType]) -> list[Binding]:
     return [binding for binding in found if isinstance(binding, Binding) and binding.id]
 
 
-def remap(places: Sequence[Place], wanted: Mapping[str, str]) -> Keymap:
-    """Check what a user wants; what cannot be is left out and said."""
-    problems: list[str] = []
-    homes = {binding.id or "": place for place in places for binding in place.bindings}
-    keymap: dict[str, str] = {}
-    for action, said in wanted.items():
-        keys = normal(said)
-        if action not in homes:
-            problems.append(_unknown(action, homes))
-        elif problem := _unusable(homes[action], keys):
-            problems.append(f"{SECTION}: {action} cannot be {said!r}: {problem}")
-        else:
-            keymap[action] = keys
-    for action in list(keymap):
-        if (other := _clash(places, keymap, action)) is not None:
-            keys = keymap.pop(action)
-            problems.append(
-                f"{SECTION}: {action} cannot be {spelled(keys)}: that key is {other}'s. Give "
-                f"{other} another one too."
-            )
-    return Keymap(keymap, tuple(problems))
-
-
 def changed(app: object) -> Mapping[str, str]:
     """Return the keys that a user of an app has changed, by the ids of actions."""
     keymap: Keymap | None = getattr(app, "keymap", None)
@@ -152,11 +100,6 @@ def active(screen: Screen[Any]) -> dict[str, str]:
 def single(keys: str) -> str:
     """Return those of some keys that are no chords."""
     return ",".join(key for key in keys.split(",") if " " not in key)
-
-
-def normal(keys: str) -> str:
-    """Return keys as Textual spells them, separated by commas without blanks."""
-    return ",".join(" ".join(map(_normal, key.split())) for key in keys.split(","))
 
 
 def spelled(keys: str, *, spoken: bool = False) -> str:
@@ -214,13 +157,6 @@ def _name_of(action: str) -> str:
     return f"{name}_select" if argument else name
 
 
-def _normal(key: str) -> str:
-    *modifiers, last = key.split("+") if key != "+" else ["+"]
-    if len(last) > 1 or modifiers:
-        last = last.lower()  # a capital on its own is another key
-    return "+".join([*(modifier.lower() for modifier in modifiers), last])
-
-
 def _spelled(key: str, spoken: bool) -> str:
     *modifiers, last = key.split("+") if key != "+" else ["+"]
     name = _name(last, spoken, upper=bool(modifiers))
@@ -234,61 +170,3 @@ def _name(key: str, spoken: bool, *, upper: bool = True) -> str:
     if character and character.isprintable() and character != " ":
         return character.upper() if upper else character
     return key.upper() if key[:1] == "f" and key[1:].isdigit() else key.capitalize()
-
-
-def _unknown(action: str, ids: Iterable[str]) -> str:
-    close = difflib.get_close_matches(action, ids, n=1)
-    hint = f"; did you mean {close[0]}?" if close else "; F1 shows what there is"
-    return f"{SECTION}: there is no action {action!r}{hint}"
-
-
-def _unusable(place: Place, keys: str) -> str:
-    """Say why those keys do not work in a place; nothing if they do."""
-    for key in keys.split(","):
-        first, _, second = key.partition(" ")
-        if second and not (place.has_chords and " " not in second):
-            return "a chord is two keys, and counts for what is done from the prompt"
-        if problem := _no_key(first) or (second and _no_key(second)):
-            return problem
-        types = key_to_character(first) if len(first) > 1 else first
-        if types and types.isprintable() and place.writes:
-            return "a key that writes something is needed in the prompt; add ctrl or alt"
-    return ""
-
-
-def _no_key(key: str) -> str:
-    *modifiers, last = key.split("+") if key != "+" else ["+"]
-    if key in _SAME:
-        return f"a terminal sends the same as for {_spelled(_SAME[key], spoken=False)}"
-    known = last in _NAMED or len(last) == 1 or key_to_character(last) is not None
-    if not last or not known or any(modifier not in _MODIFIERS for modifier in modifiers):
-        return f"there is no key {key!r}; they are written like ctrl+k, f2 or alt+up"
-    return ""
-
-
-def _clash(places: Sequence[Place], keymap: Mapping[str, str], action: str) -> str | None:
-    """Return the other action that one of the new keys belongs to where both could be meant.
-
-    Keys that an action has from the start are its own, whatever else they do.
-    """
-    home, own = next(
-        (place, normal(binding.key))
-        for place in places
-        for binding in place.bindings
-        if binding.id == action
-    )
-    wanted = set(keymap[action].split(",")) - set(own.split(","))
-    for place in places:
-        if place is not home and not _meet(place, home):
-            continue
-        for binding in place.bindings:
-            other = binding.id or ""
-            theirs = keymap.get(other, normal(binding.key))
-            if other != action and wanted & set(theirs.split(",")):
-                return other
-    return None
-
-
-def _meet(one: Place, other: Place) -> bool:
-    """Tell whether the keys of two places count at the same time."""
-    return one.title in other.beneath or other.title in one.beneath

@@ -26,7 +26,7 @@ PAUSE_SECONDS: Final = 0.2
 """Between two looks at a log that is followed."""
 _BYTES: Final = 5_000_000
 _LINE: Final = "%(asctime)s %(process)d %(levelname)s %(name)s %(message)s"
-_BEGINS: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} \d+ ([A-Z]+) ")
+_BEGINS: Final = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} \d+ ([A-Z]+) "
 
 
 class LogFile(RotatingFileHandler):
@@ -99,7 +99,7 @@ class LogReader:
         added = b"" if self._file is None else self._file.read()
         *lines, self._rest = (self._rest + added).split(b"\n")
         for line in (each.decode("utf-8", "replace") for each in lines):
-            if begins := _BEGINS.match(line):
+            if begins := re.match(_BEGINS, line):
                 level = begins[1].lower()
                 self._is_wanted = level not in LEVELS or LEVELS.index(level) >= self._rank
             if self._is_wanted:

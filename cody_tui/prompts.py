@@ -6,7 +6,6 @@ become too long, so both are done under a lock.
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Iterable
@@ -31,6 +30,8 @@ class Prompts:
         Raises:
             OSError: it cannot be written.
         """
+        import json
+
         from filelock import FileLock
 
         if not text.strip() or len(text) > LONGEST:
@@ -69,6 +70,8 @@ class Prompts:
 
 
 def _text(line: str) -> str | None:
+    import json  # none of this stands before the first paint
+
     try:
         text = json.loads(line)["text"]
     except (ValueError, TypeError, KeyError):

@@ -6,7 +6,6 @@ cannot be written is let be. What a user decides in ``config.toml`` is never wri
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +21,10 @@ MOST_RECENT: Final = 8
 def read(path: Path) -> Mapping[str, Any]:
     """Return what a file says; nothing if it says nothing that can be understood."""
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        import json  # there is nothing to read before anything was chosen
+
+        said = json.loads(text)
     except (OSError, ValueError):
         return {}
     return said if isinstance(said, dict) else {}
@@ -30,6 +32,8 @@ def read(path: Path) -> Mapping[str, Any]:
 
 def write(path: Path, said: Mapping[str, Any]) -> None:
     """Replace a file, in one step: another window may read it."""
+    import json
+
     fresh = path.with_suffix(".new")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

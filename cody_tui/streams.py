@@ -43,13 +43,18 @@ def log_to_file(directory: Path, secrets: Callable[[], Collection[str]]) -> None
     """
     import logging
 
-    from cody_tui.log_file import LogFile
+    from cody_tui.log_late import LateHandler
+
+    def handler() -> logging.Handler:
+        from cody_tui.log_file import LogFile
+
+        return LogFile(directory / LOG_FILE, secrets)
 
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError:
         return  # the runtime needs the same directory, and says what to do
-    logging.basicConfig(level=logging.INFO, handlers=[LogFile(directory / LOG_FILE, secrets)])
+    logging.basicConfig(level=logging.INFO, handlers=[LateHandler(handler)])
 
 
 def leave(code: int) -> NoReturn:

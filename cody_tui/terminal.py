@@ -162,6 +162,7 @@ class TerminalApp(App[None]):
             self.quiet.resume()
         self._is_suspended = False
         self.returned()
+        self.refresh(layout=True)
 
     # Textual would print a traceback with the values of all variables.
 

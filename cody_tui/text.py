@@ -8,16 +8,19 @@ that can be seen instead.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Final
 
-_UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_TURNING: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
+# Compiled with their first use, by ``re`` itself: to compile some takes as long as a frame.
+_UNSAFE: Final = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
+_TURNING: Final = "[\u202a-\u202e\u2066-\u2069]"
 """What turns the reading direction of all that follows on a line, whoever wrote that."""
-_DECEPTIVE: Final = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_DECEPTIVE: Final = "[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
 _PICTURES: Final = 0x2400
 """Where Unicode keeps pictures of the C0 control characters, in their order."""
 
 
+@cache
 def _table() -> dict[int, str]:
     table = {code: chr(_PICTURES + code) for code in range(0x20) if chr(code) not in "\n\t"}
     table[0x7F] = "\N{SYMBOL FOR DELETE}"
@@ -28,18 +31,15 @@ def _table() -> dict[int, str]:
     return table
 
 
-_TABLE: Final = _table()
-
-
 def printable(text: str) -> str:
     """Return the text with every control character and lone surrogate made visible.
 
     Newlines and tabs stay, CR LF becomes a newline, and everything else is left as it is:
     right-to-left and wide characters, combining marks, joined emoji.
     """
-    if _UNSAFE.search(text) is None:
+    if text.isprintable() or re.search(_UNSAFE, text) is None:
         return text
-    return text.replace("\r\n", "\n").translate(_TABLE)
+    return text.replace("\r\n", "\n").translate(_table())
 
 
 def unmistakable(text: str) -> str:
@@ -48,7 +48,7 @@ def unmistakable(text: str) -> str:
     For what somebody is to consent to: characters that turn the reading direction or cannot be
     seen at all would let a command look like another one.
     """
-    return _DECEPTIVE.sub(lambda found: f"<{ord(found[0]):04X}>", printable(text))
+    return re.sub(_DECEPTIVE, lambda found: f"<{ord(found[0]):04X}>", printable(text))
 
 
 def one_line(text: str, limit: int) -> str:
@@ -56,7 +56,11 @@ def one_line(text: str, limit: int) -> str:
 
     What is right-to-left by itself stays as it is; what would turn its neighbours around goes.
     """
-    head = " ".join(_TURNING.sub("", printable(text[: limit * 4])).split())
+    head = " ".join(_straight(printable(text[: limit * 4])).split())
     if len(head) <= limit and len(text) <= limit * 4:
         return head
     return head[: limit - 1] + "…"
+
+
+def _straight(text: str) -> str:
+    return text if text.isprintable() else re.sub(_TURNING, "", text)

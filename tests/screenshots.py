@@ -177,8 +177,8 @@ def noted(pilot: Pilot[None]) -> str:
 
 async def asked(pilot: Pilot[None], text: str) -> None:
     """Wait for a question about something."""
-    panel = pilot.app.screen.query_one(Approval)
-    await until(pilot, lambda: panel.display and text in question(panel), PATIENCE)
+    query = pilot.app.screen.query
+    await until(pilot, lambda: any(text in question(one) for one in query(Approval)), PATIENCE)
 
 
 async def approve(pilot: Pilot[None], text: str) -> None:
@@ -192,8 +192,8 @@ async def approve(pilot: Pilot[None], text: str) -> None:
 
 
 def question(panel: Approval) -> str:
-    """Return all that the panel says."""
-    return "\n".join(str(text.content) for text in panel.query(Static))
+    """Return all that the panel says while it asks."""
+    return "" if not panel.display else "\n".join(str(text.content) for text in panel.query(Static))
 
 
 async def stored(pilot: Pilot[None]) -> None:

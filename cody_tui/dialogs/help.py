@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from textual import on
 from textual.widgets import Input, OptionList
 
-from cody_tui import keys
 from cody_tui.actions import Action
 from cody_tui.dialogs.commands import entry_of
 from cody_tui.dialogs.picking import Entry, Picker
-from cody_tui.keys import Place, Spelling
+from cody_tui.keys import Spelling
+from cody_tui.remapping import SECTION, Place
 
 
 class Help(Picker):
@@ -32,7 +32,7 @@ class Help(Picker):
 
     def moved_to(self, value: str) -> None:
         """Say what the settings call it."""
-        self.say(f"{value} under {keys.SECTION} changes its key.")
+        self.say(f"{value} under {SECTION} changes its key.")
 
     @on(Input.Submitted)
     def _chosen(self, event: Input.Submitted) -> None:

@@ -102,8 +102,8 @@ class Finding:
         from cody_tui.widgets.approval import Approval
 
         app = self._stage.app
-        panel = app.screen.query_one(Approval)
-        if panel.display and app.focused is self._stage.prompt:
-            panel.focus()
+        asking = [panel for panel in app.screen.query(Approval) if panel.display]
+        if asking and app.focused is self._stage.prompt:
+            asking[0].focus()
         else:
             app.action_focus_next()

@@ -15,7 +15,8 @@ from cody_tui.dialogs.first_run import Choice, FirstRunScreen
 from cody_tui.dialogs.picking import Picker
 from cody_tui.dialogs.status import Page, StatusDialog
 from cody_tui.dialogs.threads import AskLine
-from cody_tui.keys import Place, bound
+from cody_tui.keys import bound
+from cody_tui.remapping import Place
 from cody_tui.widgets.approval import Approval
 from cody_tui.widgets.copying import CopyingViewport
 from cody_tui.widgets.one_line import OneLine

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from cody_core.errors import CodyError
 from textual import events, on, work
 from textual.actions import SkipAction
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import BindingsMap
 from textual.screen import Screen
 from textual.worker import WorkerCancelled, WorkerFailed
 
@@ -18,11 +18,9 @@ from cody_tui import collecting
 from cody_tui.actions import Action, Handler, bindings
 from cody_tui.conversation import Conversation, prompts_of
 from cody_tui.elsewhere import Elsewhere, Unseen
-from cody_tui.features.listing import ACTIONS, FEATURES
 from cody_tui.messages import Choices, Snapshot, ThreadShown
 from cody_tui.signs import PLAIN, signs
 from cody_tui.standing import home_of, model_of, policy_of, settings_of, share_of
-from cody_tui.widgets.approval import Approval
 from cody_tui.widgets.prompt import Prompt
 from cody_tui.widgets.status import Status
 from cody_tui.widgets.still import Still
@@ -34,12 +32,17 @@ if TYPE_CHECKING:
     from cody_core.schema.response import Response
     from cody_core.schema.threads import ThreadDetail
 
+    from cody_tui.widgets.approval import Approval
+
+
+EQUIP_SECONDS: Final = 0.03
+"""How long after the first frame what can be done waits for keys that were pressed before."""
+
 
 class ChatScreen(Still, Screen[None]):
     """One thread at a time: shown, continued, stopped, begun anew."""
 
     AUTO_FOCUS = "Prompt"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings(ACTIONS)]
 
     def __init__(
         self,
@@ -50,7 +53,7 @@ class ChatScreen(Still, Screen[None]):
     ) -> None:
         super().__init__()
         self._transcript = Transcript()
-        self._approval = Approval()
+        self._approval: Approval | None = None
         self._prompt = Prompt()
         self._status = Status()
         self._choices = choices or Choices()
@@ -64,16 +67,15 @@ class ChatScreen(Still, Screen[None]):
         self._models: Sequence[ModelInfo] = ()
         self._farewells: list[Callable[[], Awaitable[None]]] = []
         self._send_instead: Callable[[str], Awaitable[None]] | None = None
+        self._actions: Sequence[Action] = ()
         self._handlers: dict[str, Handler] = {}
-        for feature in FEATURES:
-            self._handlers.update(feature(self).handlers)
 
     # What features use
 
     @property
     def actions(self) -> Sequence[Action]:
         """Everything that can be done here, in the order of the help."""
-        return ACTIONS
+        return self._actions
 
     @property
     def client(self) -> Client | None:
@@ -180,7 +182,8 @@ class ChatScreen(Still, Screen[None]):
         self._status.share = share_of(self.runs, self._models, model)
 
     async def do(self, action_id: str, argument: str = "") -> None:
-        """Do one of ``ACTIONS``."""
+        """Do one of the actions."""
+        self.equip()
         if (done := self._handlers[action_id](argument)) is not None:
             await done
 
@@ -191,22 +194,35 @@ class ChatScreen(Still, Screen[None]):
     def compose(self) -> ComposeResult:
         """Put the parts below each other."""
         yield self._transcript
-        yield self._approval
         yield self._prompt
         yield self._status
 
     def on_mount(self) -> None:
         """Say what there is to say before anything is connected."""
         self._clock = self.set_interval(1, self._tick, pause=True)
-        self._prompt.commands = ACTIONS
         self._prompt.settle(home_of(self.app), self.thread_id)
         self.choices_changed()
         if self._notice:
             self._transcript.notice(self._notice, "muted")
+        self.call_after_refresh(self.set_timer, EQUIP_SECONDS, self.equip)
+
+    def equip(self) -> None:
+        """Bring everything that can be done here, and its keys: the first frame does without."""
+        if self._actions:
+            return
+        from cody_tui.features.listing import ACTIONS, FEATURES
+
+        for feature in FEATURES:
+            self._handlers.update(feature(self).handlers)
+        self._actions = self._prompt.commands = ACTIONS
+        # As with bindings of a class, a key has one meaning on a screen.
+        self._bindings.key_to_bindings.update(BindingsMap(bindings(ACTIONS)).key_to_bindings)
+        self._status.name_keys()
 
     def on_resize(self, event: events.Resize) -> None:
         """Let a question have its share of the screen."""
-        self._approval.fit(event.size.height)
+        if self._approval is not None:
+            self._approval.fit(event.size.height)
 
     def action_copy_text(self) -> None:
         """Copy what the mouse has selected, and say so."""
@@ -296,13 +312,13 @@ class ChatScreen(Still, Screen[None]):
         event.stop()
         await self.do("prompt.retry")
 
-    @on(Approval.Typed)
-    def _type(self, event: Approval.Typed) -> None:
+    def on_approval_typed(self, event: Approval.Typed) -> None:
+        """Write what was not meant for the panel."""
         event.stop()
         self._prompt.insert(event.character)
 
-    @on(Approval.Answered)
-    def _decide(self, event: Approval.Answered) -> None:
+    def on_approval_answered(self, event: Approval.Answered) -> None:
+        """Tell the core what was decided."""
         event.stop()
         self._answer(event)
 
@@ -366,11 +382,25 @@ class ChatScreen(Still, Screen[None]):
         self.conversation_changed()
 
     def _ask(self) -> None:
-        had_focus = self._approval.has_focus_within
-        takes_focus = not self._prompt.is_being_written
-        self._approval.show(self._conversation.questions, takes_focus=takes_focus)
-        if had_focus and not self._approval.display:
+        questions = self._conversation.questions
+        if self._approval is None:
+            if not questions:
+                return
+            self._approval = self._panel()
+        panel = self._approval
+        had_focus = panel.has_focus_within
+        panel.show(questions, takes_focus=not self._prompt.is_being_written)
+        if had_focus and not panel.display:
             self._prompt.focus()
+
+    def _panel(self) -> Approval:
+        """Make room for questions, of which most threads have none."""
+        from cody_tui.widgets.approval import Approval
+
+        panel = Approval()
+        self.mount(panel, before=self._prompt)
+        panel.fit(self.size.height)
+        return panel
 
     def _take(self, response: Response) -> None:
         before = self._runs.get(response.id)

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from cody_core.errors import CodyError
 from textual.worker import Worker
 
-from cody_tui.matching import best
-from cody_tui.widgets.completion import MOST_ROWS, Suggestion, Suggestions
 from cody_tui.widgets.mentions import Word, mention, word_before
 
 if TYPE_CHECKING:
+    from cody_tui.widgets.completion import Suggestion, Suggestions
     from cody_tui.widgets.prompt import Prompt
 
 FindFiles: TypeAlias = "Callable[[str, int], Awaitable[Sequence[str]]]"
@@ -97,6 +96,9 @@ class Completer:
             self._search = self._prompt.run_worker(work, group=_GROUP)
 
     def _commands(self, query: str) -> list[Suggestion]:
+        from cody_tui.matching import best
+        from cody_tui.widgets.completion import Suggestion
+
         commands = [action for action in self._prompt.commands if action.slash]
         begun = [action for action in commands if action.slash.startswith(query)]
         alike = best(query, commands, lambda action: f"{action.slash} {action.title}")
@@ -106,6 +108,8 @@ class Completer:
         ]
 
     async def _find(self, find_files: FindFiles, word: Word) -> None:
+        from cody_tui.widgets.completion import MOST_ROWS, Suggestion
+
         try:
             paths = await find_files(word.query, MOST_ROWS)
         except CodyError as error:
@@ -120,6 +124,8 @@ class Completer:
         if self._list is None:
             if not rows:
                 return
+            from cody_tui.widgets.completion import Suggestions
+
             self._list = Suggestions(self._take, classes="-floating")
             self._prompt.screen.mount(self._list, before=self._prompt)
         self._list.offer(rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from textual import events
@@ -20,11 +19,10 @@ from cody_tui.widgets.still import Still
 THEME: Final = "field"
 
 
-@dataclass
 class _Look(TextAreaTheme):
     """The styles that CSS says: looked up when they have changed, not again for every key."""
 
-    is_current: bool = field(default=False, init=False)
+    is_current = False
 
     def apply_css(self, text_area: TextArea) -> None:
         """Look them up."""

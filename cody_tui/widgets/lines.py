@@ -26,7 +26,7 @@ Line: TypeAlias = list[Run]
 TAB: Final = 4
 _WIDE: Final = "\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\uff01-\uff60"
 _CLOSING: Final = "\u3001\u3002\uff0c\uff0e\uff01\uff1f\uff1a\uff1b\u300d\u300f\uff09"
-_WORD: Final = re.compile(rf"[{_WIDE}][{_CLOSING}]*\s*|[^\s{_WIDE}]+\s*|\s+")
+_WORD: Final = rf"[{_WIDE}][{_CLOSING}]*\s*|[^\s{_WIDE}]+\s*|\s+"
 """What stays together: a word with the space behind it, or one wide character."""
 
 
@@ -142,7 +142,7 @@ def _breaks(text: str, width: int) -> list[int]:
     width = max(2, width)
     breaks: list[int] = []
     column = 0
-    for match in _WORD.finditer(text):
+    for match in re.finditer(_WORD, text):
         word = match[0]
         size = cell_len(word.rstrip())
         if column and column + size > width:

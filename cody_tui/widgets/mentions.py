@@ -6,11 +6,11 @@ import re
 from typing import Final, Literal, NamedTuple
 
 _BEFORE: Final = r"(?:^|(?<=[\s(\[{<\"'`]))"
-_MENTION: Final = re.compile(_BEFORE + r"@(?:\"([^\"\n]+)\"|([^\s\"@][^\s\"]*))", re.MULTILINE)
-_UNFINISHED: Final = re.compile(_BEFORE + r"@(?:\"([^\"]*)|([^\s\"@]*))$")
-_COMMAND: Final = re.compile(r"/(?!/)([^\s/]*)$")
+_MENTION: Final = _BEFORE + r"@(?:\"([^\"\n]+)\"|([^\s\"@][^\s\"]*))"
+_UNFINISHED: Final = _BEFORE + r"@(?:\"([^\"]*)|([^\s\"@]*))$"
+_COMMAND: Final = r"/(?!/)([^\s/]*)$"
 _PUNCTUATION: Final = ".,;:!?)]}>'`"
-_ATTACHED: Final = re.compile(r"\n\nAttached file: [^\n]+\n`{3,}")
+_ATTACHED: Final = r"\n\nAttached file: [^\n]+\n`{3,}"
 
 
 class Word(NamedTuple):
@@ -25,9 +25,9 @@ class Word(NamedTuple):
 
 def word_before(line: str, row: int) -> Word | None:
     """Return the word to complete at the end of a line's beginning, up to the cursor."""
-    if row == 0 and (command := _COMMAND.fullmatch(line)):
+    if row == 0 and (command := re.fullmatch(_COMMAND, line)):
         return Word("command", 0, command[1])
-    if found := _UNFINISHED.search(line):
+    if found := re.search(_UNFINISHED, line):
         return Word("file", found.start(), found[1] or found[2] or "")
     return None
 
@@ -41,12 +41,12 @@ def mentions(text: str) -> list[str]:
     """Return the paths that a prompt names, in order and each once."""
     found = (
         quoted or plain.rstrip(_PUNCTUATION)
-        for quoted, plain in _MENTION.findall(without_attachments(text))
+        for quoted, plain in re.findall(_MENTION, without_attachments(text), re.MULTILINE)
     )
     return list(dict.fromkeys(path for path in found if path))
 
 
 def without_attachments(prompt: str) -> str:
     """Return a prompt as it was written, without the files that were sent with it."""
-    found = _ATTACHED.search(prompt)
+    found = re.search(_ATTACHED, prompt)
     return prompt[: found.start()] if found else prompt

@@ -19,7 +19,7 @@ MOST_UNFOLDED: Final = 100_000
 """Characters that a text area can show without hesitating."""
 _MOST_KEPT: Final = 8
 """Pastes that are remembered while no text holds them: their text may come back."""
-_TOKEN: Final = re.compile(r"\[pasted \d+: \d+ lines?, [\d.]+ k?B\]")
+_TOKEN: Final = r"\[pasted \d+: \d+ lines?, [\d.]+ k?B\]"
 
 
 class Pastes:
@@ -48,7 +48,7 @@ class Pastes:
         if not self._contents or "[pasted " not in text:
             return text
         if self._expanded[0] != text:  # a field asks for every row that it draws
-            whole = _TOKEN.sub(lambda found: self._contents.get(found[0], found[0]), text)
+            whole = re.sub(_TOKEN, self._content, text)
             self._expanded = (text, whole)
         return self._expanded[1]
 
@@ -63,7 +63,10 @@ class Pastes:
 
     def spans(self, line: str) -> list[tuple[int, int]]:
         """Return where in a line words stand for something."""
-        return [found.span() for found in _TOKEN.finditer(line) if found[0] in self._contents]
+        return [found.span() for found in re.finditer(_TOKEN, line) if found[0] in self._contents]
+
+    def _content(self, token: re.Match[str]) -> str:
+        return self._contents.get(token[0], token[0])
 
     def _token(self, text: str) -> str:
         self._count += 1

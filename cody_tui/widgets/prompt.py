@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import events, work
 from textual.binding import Binding
@@ -28,7 +28,9 @@ from cody_tui.prompts import Prompts
 from cody_tui.widgets.completer import Completer, FindFiles
 from cody_tui.widgets.field import Field
 from cody_tui.widgets.mentions import mentions
-from cody_tui.widgets.recall import Recall
+
+if TYPE_CHECKING:
+    from cody_tui.widgets.recall import Recall
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +41,7 @@ WRITING_SECONDS: Final = 3.0
 DRAFT_SECONDS: Final = 0.5
 """How long after a change it is saved."""
 
-_COMMAND: Final = re.compile(r"/([^\s/]+)(?:\s+(.*))?", re.DOTALL)
+_COMMAND: Final = r"/([^\s/]+)(?:\s+(.*))?"
 
 
 class Prompt(Field):
@@ -138,6 +140,8 @@ class Prompt(Field):
     def search_history(self) -> None:
         """Search everything that was ever sent."""
         if self._recall is None:
+            from cody_tui.widgets.recall import Recall
+
             self._completer.close()
             self._recall = Recall(self._recalled)
             self.screen.mount(self._recall, before=self)
@@ -368,8 +372,10 @@ class Prompt(Field):
 
     def _command(self) -> bool:
         """Tell whether the text is a command; one that there is not stays where it is."""
-        found = _COMMAND.fullmatch(self.text.strip()) if self.shown_text[:1] == "/" else None
-        if found is None or not self.commands:
+        if self.shown_text[:1] != "/" or not self.commands:
+            return False
+        found = re.fullmatch(_COMMAND, self.text.strip(), re.DOTALL)
+        if found is None:
             return False
         word, argument = found[1], (found[2] or "").strip()
         action = next((one for one in self.commands if one.slash and one.slash == word), None)

@@ -48,6 +48,8 @@ _SIDEBAR: Final = (
     ("sidebar.leave", "back"),
 )
 _RECALL: Final = (("line.submit", "take"), ("recall.leave", "back"))
+FIRST: Final = (("prompt.send", "enter"), ("app.palette", "ctrl+p"), ("help.show", "f1"))
+"""What the first frame names."""
 _LIVE: Final = ("sending", "thinking", "answering")
 _GAP: Final = 3
 _MODEL_LENGTH: Final = 32
@@ -82,12 +84,13 @@ class Status(Still, Widget):
     """How many prompts wait; it is told here where the prompt has no border to say it on."""
     elsewhere: reactive[str] = reactive("")
     """What waits for the user in another thread."""
-    bound: reactive[tuple[tuple[str, str], ...]] = reactive(())
+    bound: reactive[tuple[tuple[str, str], ...]] = reactive(FIRST)
     """The keys of the actions that can be done now, by their ids."""
 
-    def on_mount(self) -> None:
-        """Watch which keys count."""
+    def name_keys(self) -> None:
+        """Name the keys that count from now on; before, it is the usual ones."""
         self.screen.bindings_updated_signal.subscribe(self, self._bindings_changed)
+        self.screen.refresh_bindings()
 
     def _bindings_changed(self, screen: Screen[Any]) -> None:
         self.bound = tuple(keys.active(screen).items())

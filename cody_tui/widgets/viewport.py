@@ -11,8 +11,8 @@ Nothing here knows what the blocks are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
 from rich.segment import Segment
 from textual import events
@@ -25,7 +25,7 @@ from cody_tui.signs import signs
 from cody_tui.widgets.blocks import MARGIN, Block
 from cody_tui.widgets.hits import plain_text
 from cody_tui.widgets.marking import span_over
-from cody_tui.widgets.palette import NAMES, PREFIX, Palette, read_palette
+from cody_tui.widgets.palette import Palette, theme_palette
 
 WHEEL_ROWS: Final = 3
 _BLOCK_ROWS: Final = 1 << 24
@@ -42,8 +42,6 @@ class Position(NamedTuple):
 class Viewport(Widget):
     """Shows blocks one below the other."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {PREFIX + name for name in NAMES}
-
     def __init__(self) -> None:
         self._is_restyled = False
         super().__init__()
@@ -54,6 +52,7 @@ class Viewport(Widget):
         self._rows: list[Strip] = []
         self._row_keys: list[int] = []
         self._palette: Palette | None = None
+        self._colours: Mapping[str, str] = {}
 
     # Where we are
 
@@ -165,9 +164,9 @@ class Viewport(Widget):
     def _styles(self) -> Palette:
         if self._palette is None or self._is_restyled:
             self._is_restyled = False
-            palette = read_palette(self.get_component_rich_style, signs(self.app))
-            if self._palette is None or palette != self._palette:
-                self._palette = palette
+            colours, said = self.app.theme_variables, signs(self.app)
+            if self._palette is None or (colours, said) != (self._colours, self._palette.signs):
+                self._colours, self._palette = colours, theme_palette(said)
         return self._palette
 
     def _set_blocks(self, blocks: list[Block], *, news: bool) -> None:

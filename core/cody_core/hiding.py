@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 HIDDEN: Final = "[hidden]"
-_LOGIN: Final = re.compile(r"(?<=://)[^/?#\s'\"]+(?=@)")
+_LOGIN: Final = r"(?<=://)[^/?#\s'\"]+(?=@)"
 """Who logs in, in the address of a server; it may be a token."""
 
 
@@ -17,7 +17,7 @@ def hide(text: str, secrets: Iterable[str]) -> str:
     # The longest first: one may be part of another.
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
-    return _LOGIN.sub(HIDDEN, text)
+    return re.sub(_LOGIN, HIDDEN, text)
 
 
 def address(url: str) -> str:

@@ -9,6 +9,7 @@ from textual.geometry import Region
 from textual.pilot import Pilot
 
 from cody_tui.screens.chat import ChatScreen
+from cody_tui.widgets.approval import Approval
 from cody_tui.widgets.prompt import Prompt
 from cody_tui.widgets.status import Status
 from cody_tui.widgets.transcript import Transcript
@@ -95,6 +96,13 @@ async def send(pilot: Pilot[None], text: str) -> None:
     key(pilot, "enter")
     await until(pilot, lambda: not prompt_of(pilot).text or state(pilot) == "offline")
     await until(pilot, lambda: state(pilot) != "ready" or prompts(pilot) != before)
+
+
+async def questioned(pilot: Pilot[None]) -> Approval:
+    """Wait until something is asked, and return the panel that asks."""
+    screen = pilot.app.screen
+    await until(pilot, lambda: any(panel.display for panel in screen.query(Approval)))
+    return screen.query_one(Approval)
 
 
 async def completed(pilot: Pilot[None]) -> None:

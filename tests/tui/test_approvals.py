@@ -20,7 +20,7 @@ from support.core import MODEL, core
 from textual import events
 from textual.geometry import Region
 from textual.pilot import Pilot
-from tui.screen import answered, key, prompt_of, send, state, until
+from tui.screen import answered, key, prompt_of, questioned, send, state, until
 
 from cody_tui.app import CodyApp
 from cody_tui.messages import Choices
@@ -114,7 +114,7 @@ def panel_text(pilot: Pilot[None]) -> str:
 
 async def asked(pilot: Pilot[None], text: str = "wants to") -> Approval:
     """Wait until a question is on the screen and keys are answers."""
-    panel = panel_of(pilot)
+    panel = await questioned(pilot)
     await until(pilot, lambda: panel.display and text in panel_text(pilot))
     await until(pilot, lambda: panel.has_focus and not panel.is_guarded)
     return panel
@@ -245,12 +245,12 @@ async def test_questions_are_asked_one_after_the_other() -> None:
 async def test_a_key_that_comes_too_early_is_no_answer() -> None:
     session = Session(Runner(), "make")
     async with session.app.run_test() as pilot:
-        panel = panel_of(pilot)
-        assert panel.guard == GUARD == 0.3
-        panel.guard = 3600
         await send(pilot, "go")
         prompt_of(pilot).write("half a thought")
-        await until(pilot, lambda: panel.display and panel.has_focus)
+        panel = await questioned(pilot)
+        assert panel.guard == GUARD == 0.3
+        panel.guard = 3600
+        await until(pilot, lambda: panel.has_focus)
         await pilot.press("y", "s", "a", "n", "d")
         assert (panel.display, panel.is_writing, state(pilot)) == (True, False, "asking")
         assert session.tool.ran == []
@@ -267,9 +267,8 @@ async def test_whoever_is_writing_keeps_the_focus_and_goes_to_the_question_by_a_
     tool.gate.clear()
     session = Session(tool, "look", "make")
     async with session.app.run_test() as pilot:
-        panel = panel_of(pilot)
         await send(pilot, "go")
-        await asked(pilot, "look")
+        panel = await asked(pilot, "look")
         await pilot.press("y")
         await gone(pilot)
         await pilot.press(*"half")
@@ -288,10 +287,10 @@ async def test_whoever_is_writing_keeps_the_focus_and_goes_to_the_question_by_a_
 async def test_keys_that_keep_coming_keep_the_guard_up() -> None:
     session = Session(Runner(), "make")
     async with session.app.run_test() as pilot:
-        panel = panel_of(pilot)
-        panel.guard = 3600
         await send(pilot, "go")
-        await until(pilot, lambda: panel.display and panel.has_focus)
+        panel = await questioned(pilot)
+        panel.guard = 3600
+        await until(pilot, lambda: panel.has_focus)
         before = panel._quiet_since
         await pilot.press("h")
         assert panel._quiet_since > before

@@ -151,7 +151,8 @@ async def test_what_is_copied(make_app: MakeApp) -> None:
 async def test_a_question_shows_even_what_cannot_be_seen(make_app: MakeApp) -> None:
     async with make_app("demo/echo").run_test(size=(300, 40)) as pilot:
         await ready(pilot)
-        panel = pilot.app.screen.query_one(Approval)
+        panel = Approval()
+        await pilot.app.screen.mount(panel, before=prompt_of(pilot))
         turned = f"rm \u202etxt.\u200b{WHOLE}"
         question = ApprovalRequested(approval_id="q", item_id="d", call_id="d", tool=turned,
                                      kind="execute", summary=turned, preview=turned)  # fmt: skip

@@ -8,7 +8,19 @@ from cody_core.schema.prices import Price
 from cody_core.schema.response import Response, Usage
 from textual.widgets import OptionList, Static
 from tui.conftest import MakeApp
-from tui.screen import answered, chat, completed, key, line, prompt_of, ready, send, state, until
+from tui.screen import (
+    answered,
+    chat,
+    completed,
+    key,
+    line,
+    prompt_of,
+    questioned,
+    ready,
+    send,
+    state,
+    until,
+)
 
 from cody_tui.app import CodyApp
 from cody_tui.dialogs.commands import Commands
@@ -17,8 +29,10 @@ from cody_tui.dialogs.picking import Picker
 from cody_tui.dialogs.status import StatusDialog
 from cody_tui.features.listing import ACTIONS
 from cody_tui.matching import best, score
+from cody_tui.screens.chat import ChatScreen
 from cody_tui.standing import Share, bill, count, share_of
 from cody_tui.widgets.approval import Approval
+from cody_tui.widgets.status import FIRST
 
 ID = "01890000-0000-7000-8000-000000000000"
 
@@ -27,6 +41,19 @@ def options(app: CodyApp) -> list[str]:
     return [
         str(option.prompt) for found in app.screen.query(OptionList) for option in found.options
     ]
+
+
+async def test_the_first_frame_names_the_keys_that_count_and_a_key_before_the_next_is_heard(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(100, 30)) as pilot:
+        key(pilot, "ctrl+p")  # nothing is waited for
+        await until(pilot, lambda: isinstance(app.screen, Commands))
+        key(pilot, "escape")
+        await until(pilot, lambda: isinstance(app.screen, ChatScreen))
+        await ready(pilot)
+        await until(pilot, lambda: set(FIRST) <= set(chat(pilot).status.bound))
 
 
 async def test_the_palette_lists_every_action_and_does_one(make_app: MakeApp) -> None:
@@ -92,8 +119,8 @@ async def test_tab_goes_to_the_question_and_back_and_only_the_panel_names_its_ke
     async with app.run_test(size=(100, 40)) as pilot:
         await ready(pilot)
         await send(pilot, "do it")
-        panel = app.screen.query_one(Approval)
-        await until(pilot, lambda: state(pilot) == "asking" and panel.display)
+        panel = await questioned(pilot)
+        await until(pilot, lambda: state(pilot) == "asking")
         panel.guard = 0
         await until(pilot, lambda: app.focused is panel)
         await until(pilot, lambda: "j approve" in said(panel) and "n deny" in said(panel))

@@ -18,6 +18,7 @@ def test_the_first_paint_waits_for_nothing_heavy() -> None:
     assert result.stdout.strip() == "[]"
 
 
+OURS = ("cody_tui.features.listing", "cody_tui.widgets.approval", "cody_tui.widgets.completion")
 STARTED = """
 import sys
 from cody_tui.app import CodyApp
@@ -42,7 +43,8 @@ main()
 def test_cody_without_a_word_has_imported_nothing_heavy_when_its_first_frame_is_out(
     tmp_path: Path,
 ) -> None:
-    code = STARTED.format(heavy=(*SLOW_TO_IMPORT, "pydantic_settings", "typer"))
+    heavy = (*SLOW_TO_IMPORT, "pydantic_settings", "typer", "json", "logging.handlers", *OURS)
+    code = STARTED.format(heavy=heavy)
     child = pexpect.spawn(
         sys.executable,
         ["-c", code],

@@ -20,7 +20,8 @@ from cody_tui.dialogs.picking import Picker
 from cody_tui.dialogs.threads import AskLine
 from cody_tui.features.keyboard import places
 from cody_tui.features.listing import ACTIONS
-from cody_tui.keys import Place, normal, remap, short, spelled
+from cody_tui.keys import short, spelled
+from cody_tui.remapping import Place, normal, remap
 
 TEXTUALS = ("app.focus_next", "app.focus_previous", "screen.copy_text", "quit", "help_quit")
 """What Textual does itself, whatever has the focus: Tab, and copying what the mouse selected."""

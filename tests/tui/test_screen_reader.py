@@ -12,6 +12,7 @@ from tui.conftest import MakeApp
 from tui.screen import (
     answered,
     key,
+    questioned,
     ready,
     rows,
     seen,
@@ -24,7 +25,6 @@ from tui.shelf import answer, called
 from tui.test_snapshots import MARKDOWN, everything
 
 from cody_tui.signs import PLAIN, SPOKEN
-from cody_tui.widgets.approval import Approval
 from cody_tui.widgets.sidebar import Sidebar
 
 PLAN = json.dumps(
@@ -138,9 +138,8 @@ async def test_a_question_is_read_out_and_names_keys_by_words(make_app: MakeApp)
     async with app.run_test(size=(100, 40)) as pilot:
         await ready(pilot)
         await send(pilot, "leave a note")
-        panel = app.screen.query_one(Approval)
+        panel = await questioned(pilot)
         panel.guard = 0
-        await until(pilot, lambda: panel.display)
         panel.action_answer("approve")
         await until(pilot, lambda: any("apply_patch wants to" in row for row in seen(pilot)))
         text = "\n".join(seen(pilot))

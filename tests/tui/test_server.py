@@ -19,11 +19,10 @@ from support.core import texts
 from support.inside import here
 from support.server import Served, served
 from tui.conftest import MakeSettings
-from tui.screen import answered, key, send, until
+from tui.screen import answered, key, questioned, send, until
 
 from cody_tui.app import CodyApp
 from cody_tui.messages import Choices
-from cody_tui.widgets.approval import Approval
 
 SCRIPT = str(Path(sys.executable).parent / "cody")
 TOKEN = "s3cret-token"
@@ -101,8 +100,8 @@ async def test_the_screen_answers_what_a_run_on_a_server_asks(make_settings: Mak
         app_on(server, make_settings).run_test(size=(100, 30)) as pilot,
     ):
         await send(pilot, "take a note")
-        panel = pilot.app.screen.query_one(Approval)
-        await until(pilot, lambda: panel.display and panel.has_focus and not panel.is_guarded)
+        panel = await questioned(pilot)
+        await until(pilot, lambda: panel.has_focus and not panel.is_guarded)
         key(pilot, "y")
         await answered(pilot, "It is written.")
     assert noted() == "remember"

@@ -25,11 +25,10 @@ from cody_core.schema.items import (
 from cody_core.schema.response import ErrorInfo, Response, Status
 from textual.pilot import Pilot
 from tui.conftest import MakeApp
-from tui.screen import answered, send, shown, state, transcript_of, until
+from tui.screen import answered, questioned, send, shown, state, transcript_of, until
 
 from cody_tui.conversation import Conversation
 from cody_tui.messages import Snapshot, Span
-from cody_tui.widgets.approval import Approval
 from cody_tui.widgets.status import Status as StatusLine
 
 Compare = Callable[..., bool]
@@ -215,9 +214,8 @@ async def answering(pilot: Pilot[None]) -> None:
 
 async def asking(pilot: Pilot[None]) -> None:
     await send(pilot, "Leave a note")
-    panel = pilot.app.screen.query_one(Approval)
+    panel = await questioned(pilot)
     panel.guard = 0
-    await until(pilot, lambda: panel.display)
     panel.action_answer("approve")
     await until(pilot, lambda: panel.display and "apply_patch" in shown(pilot))
     await until(pilot, lambda: state(pilot) == "asking")

@@ -15,6 +15,7 @@ import sys
 import termios
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -212,6 +213,40 @@ async def test_a_signal_ends_the_program_in_order(number: signal.Signals) -> Non
     run = await the_run()
     assert run.status == "aborted"
     assert run.output_items
+
+
+def test_a_program_that_is_stopped_and_continued_from_outside_goes_on() -> None:
+    with terminal(SCRIPT, "-m", "demo/echo") as term:
+        term.wait_for(READY)
+        for numbers in ((signal.SIGCONT,), (signal.SIGSTOP, signal.SIGCONT)):
+            for number in numbers:
+                term.child.kill(number)
+            term.wait_for(re.escape("\x1b[?1049h"), READY)
+        term.child.kill(signal.SIGTSTP)
+        term.wait_for(re.escape("\x1b[?1049l"))
+        wait_until_stopped(term.child)
+        term.child.kill(signal.SIGCONT)
+        term.wait_for(re.escape("\x1b[?1049h"), READY)
+        term.send("goes on")
+        term.wait_for("goes on")
+        term.send("\x03\x11")
+        code, left = term.end()
+    assert (code, left) == (0, "")
+    assert_restored(term)
+
+
+def test_a_hang_up_that_also_continues_the_program_ends_it() -> None:
+    for _ in range(5):  # the order is the kernel's
+        with terminal(SCRIPT, "-m", "demo/echo") as term:
+            term.wait_for(READY)
+            term.child.kill(signal.SIGCONT)
+            assert term.hang_up() == 128 + signal.SIGHUP
+
+
+def wait_until_stopped(child: pexpect.spawn[str]) -> None:
+    status = Path(f"/proc/{child.pid}/stat")
+    while status.read_text().rpartition(")")[2].split()[0] != "T":
+        time.sleep(0.01)
 
 
 def test_a_terminal_that_vanishes_without_a_signal_ends_the_program() -> None:

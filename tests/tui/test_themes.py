@@ -7,7 +7,7 @@ from textual.app import App
 from textual.color import Color
 from textual.theme import BUILTIN_THEMES, Theme
 from tui.conftest import MakeApp
-from tui.screen import rows, state, until
+from tui.screen import rows, state, transcript_of, until
 
 from cody_tui.background import by_variable, ground_of, typed
 from cody_tui.themes import BUILT_IN, NAMES, THEMES, Ground, choose
@@ -81,6 +81,9 @@ async def test_the_app_can_be_drawn_in_every_theme(make_app: MakeApp) -> None:
             await pilot.pause()
             app.stylesheet.reparse()
             assert app.current_theme.name == name
+            palette = transcript_of(pilot)._styles()
+            selected = palette["text"] + palette["selection"]
+            assert selected.color != selected.bgcolor, name
 
 
 async def test_a_theme_that_does_not_exist_is_said(make_app: MakeApp) -> None:

@@ -10,18 +10,17 @@ from support.server import served
 from textual.message import Message
 from textual.pilot import Pilot
 from tui.conftest import MakeApp, MakeSettings
-from tui.screen import key, line, notes, send, shown, state, until
+from tui.screen import key, line, notes, questioned, send, shown, state, until
 
 from cody_tui.app import CodyApp
 from cody_tui.messages import Called, Choices
-from cody_tui.widgets.approval import Approval
 from cody_tui.widgets.sidebar import Sidebar
 
 
 async def asking(pilot: Pilot[None], prompt: str) -> None:
     await send(pilot, prompt)
-    panel = pilot.app.screen.query_one(Approval)
-    await until(pilot, lambda: state(pilot) == "asking" and panel.display)
+    panel = await questioned(pilot)
+    await until(pilot, lambda: state(pilot) == "asking")
     panel.guard = 0
 
 
@@ -36,8 +35,8 @@ async def test_a_thread_that_asks_is_named_and_one_key_goes_there(make_app: Make
         assert shown(pilot).strip() == ""
         await until(pilot, lambda: "Leave a note waits for you: Ctrl+G goes there" in notes(pilot))
         key(pilot, "ctrl+g")
-        panel = app.screen.query_one(Approval)
-        await until(pilot, lambda: panel.display and state(pilot) == "asking")
+        panel = await questioned(pilot)
+        await until(pilot, lambda: state(pilot) == "asking")
         assert "waits (^G)" not in line(pilot)
         panel.action_answer("deny")
         await until(pilot, lambda: state(pilot) != "asking" or "apply_patch" in shown(pilot))
