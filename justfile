@@ -17,7 +17,6 @@ lint:
 [group('check')]
 types:
     uv run mypy
-    uv run mypy tests
 
 # Which layer may import which, by import-linter
 [group('check')]

@@ -100,8 +100,9 @@ async def follow(
 ) -> Response | None:
     """Call ``show`` with what has come of a run, at most once per frame, up to its end.
 
-    The last snapshot is always shown, also when the client fails on the way. Returns the response
-    as far as it came, or ``None`` if there was not even a beginning.
+    A frame takes ``frame`` seconds. The last snapshot is always shown, also when the client fails
+    on the way. Returns the response as far as it came, or ``None`` if there was not even a
+    beginning.
 
     Raises:
         CodyError: whatever the client raised.

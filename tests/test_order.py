@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,19 @@ LONGER = {
     "tests/core/workers/test_persist.py": "every way in which saving can be late, lost or twice",
 }
 """Files that may be longer, and why."""
+
+TIMES = re.compile(r"delay|grace|interval|patience|pause|silence|timeout|ttl")
+"""Names of what is measured in time."""
+SIZES = re.compile(r"budget|length|limit|most|size")
+"""Names of what is measured or counted in something else."""
+UNITLESS = {"score"}
+"""Names of what is compared with its like only."""
+TIME_UNITS = re.compile(r"\b(ms|milliseconds?|seconds?|minutes?)\b", re.IGNORECASE)
+UNITS = re.compile(
+    TIME_UNITS.pattern + r"|\b(bytes|calls|cells?|characters|dollars|entries|events|files|lines"
+    r"|matches|models|paths|rows|runs|threads|times|tokens|clock)\b",
+    re.IGNORECASE,
+)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 ERRORS = frozenset(
@@ -59,7 +73,11 @@ def modules() -> dict[str, ast.Module]:
 
 
 def all_functions(tree: ast.AST) -> Iterator[Function]:
-    return (node for node in ast.walk(tree) if isinstance(node, Function))
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, Function):
+            yield node
+        if isinstance(node, ast.stmt | ast.excepthandler | ast.match_case):
+            yield from all_functions(node)
 
 
 def public_functions(tree: ast.AST) -> Iterator[Function]:
@@ -107,6 +125,17 @@ def test_every_public_function_names_the_errors_it_raises_itself() -> None:
     assert silent == []
 
 
+def test_every_public_quantity_has_its_unit_in_its_name_or_its_description() -> None:
+    """A quantity is a ``float``, and an ``int`` whose name says that it measures or limits."""
+    quantities = [
+        (f"{name}:{line} {quantity}", quantity, described)
+        for name, tree in modules().items()
+        for line, quantity, described in _quantities(tree)
+    ]
+    assert len(quantities) > 100
+    assert [where for where, name, described in quantities if not _has_unit(name, described)] == []
+
+
 def test_every_setting_says_what_it_is() -> None:
     tree = trees()["core/cody_core/settings.py"]
     classes = [
@@ -117,6 +146,63 @@ def test_every_setting_says_what_it_is() -> None:
         for setting, after in zip(node.body, [*node.body[1:], node], strict=True):
             if isinstance(setting, ast.AnnAssign):
                 assert isinstance(after, ast.Expr), ast.unparse(setting)
+
+
+def _has_unit(name: str, described: str) -> bool:
+    """Tell whether there is a unit; what is described elsewhere has it there."""
+    units = TIME_UNITS if TIMES.search(name) else UNITS
+    return "see ``" in described or bool(units.search(f"{name.replace('_', ' ')} {described}"))
+
+
+def _quantities(tree: ast.AST) -> Iterator[tuple[int, str, str]]:
+    """Yield the lines, the names and the descriptions of parameters, results and fields."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, Function) and not node.name.startswith("_"):
+            yield from _of_function(node, ast.get_docstring(node) or "")
+        elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from _quantities(node)
+            yield from _of_fields(node)
+            # Whoever makes an object reads what its class says, and the function that opens one.
+            functions = (each for each in node.body if isinstance(each, Function))
+            made = [each for each in functions if each.name in ("__init__", "open")]
+            said = [ast.get_docstring(each) or "" for each in (node, *made)]
+            for function in made:
+                yield from _of_function(function, "\n".join(said))
+
+
+def _of_function(function: Function, described: str) -> Iterator[tuple[int, str, str]]:
+    given = function.args
+    for each in (*given.posonlyargs, *given.args, *given.kwonlyargs):
+        if each.annotation is not None and _measures(each.arg, each.annotation):
+            said = (ast.unparse(each.annotation), _said_of(each.arg, described))
+            yield function.lineno, each.arg, "\n".join(said)
+    if function.returns is not None and _measures(function.name, function.returns):
+        yield function.lineno, function.name, described
+
+
+def _of_fields(node: ast.ClassDef) -> Iterator[tuple[int, str, str]]:
+    """Yield the fields of a class, each with what it or its class says of it."""
+    for field, after in zip(node.body, [*node.body[1:], node], strict=True):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+            name = field.target.id
+            if not name.startswith("_") and _measures(name, field.annotation):
+                below = ast.unparse(after) if isinstance(after, ast.Expr) else ""
+                above = _said_of(name, ast.get_docstring(node) or "")
+                yield field.lineno, name, "\n".join((ast.unparse(field), below, above))
+
+
+def _said_of(name: str, described: str) -> str:
+    """Return the entry of a name below ``Args`` or ``Attributes``, or all if it has none."""
+    entry = re.search(rf"^ +{name}: .*(?:\n {{5,}}.*)*", described, re.MULTILINE)
+    return entry[0] if entry else described
+
+
+def _measures(name: str, annotation: ast.expr) -> bool:
+    kinds = set(re.findall(r"\w+", ast.unparse(annotation)))
+    if kinds & {"Callable", "Sequence"} or name in UNITLESS:
+        return False
+    is_named = TIMES.search(name) or SIZES.search(name)
+    return "float" in kinds or ("int" in kinds and is_named is not None)
 
 
 def _promised(tree: ast.Module) -> Iterator[str]:

@@ -53,6 +53,8 @@ README = (ROOT / "README.md").read_text()
 SECTIONS = sections(README)
 INSTALLING = "python3 -m pip install --quiet uv && "
 SECONDS = 50
+BELIEVED = os.environ.get("SSL_CERT_FILE", "")
+"""The authorities of whoever runs the tests, for what may have to be fetched."""
 READY = r"ready|Who should answer"
 NOUNS = {
     "Client.submit": "cody_core.client",
@@ -209,6 +211,7 @@ class Reader:
         places = {"UV_TOOL_DIR": "tools", "UV_TOOL_BIN_DIR": "bin"}
         here = Path.cwd()
         self._env |= {name: str(here / place) for name, place in places.items()}
+        self._env["SSL_CERT_FILE"] = BELIEVED
         self.run(f"cd {shlex.quote(str(ROOT))} && {command}")
         assert self.run(f"{here}/bin/cody --version").startswith("cody ")
         return ""

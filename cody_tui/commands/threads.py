@@ -29,7 +29,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="write JSON")]
 
 @app.command("list")
 def list_threads(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=500)] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=500, help="how many threads at most")
+    ] = 20,
     query: Annotated[
         str | None, typer.Option("--query", "-q", metavar="TEXT", help="words to search for")
     ] = None,

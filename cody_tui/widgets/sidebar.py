@@ -330,7 +330,7 @@ class Sidebar(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Read on where the end comes into sight."""
+        """Read on where the end comes into sight; both are rows."""
         super().watch_scroll_y(old_value, new_value)
         if self._next is not None and new_value + self.size.height >= len(self._rows) - AHEAD:
             cursor, self._next = self._next, None

@@ -38,7 +38,7 @@ class Stop:
 
 
 async def finish(runtime: Runtime, grace: float, hurry: asyncio.Event) -> None:
-    """End the runs, when they have had the time they are given."""
+    """End the runs, when they have had ``grace`` seconds; at once if there is need to hurry."""
     async with task_group() as tasks:
         ending = tasks.create_task(runtime.stop(grace=grace))
         await either(hurry, ending)

@@ -103,7 +103,7 @@ class TooManyRuns(CodyError):
 
     @classmethod
     def of(cls, limit: int) -> TooManyRuns:
-        """Return the error that says how many there may be."""
+        """Return the error that says how many runs there may be."""
         return cls(f"{limit:,} runs are on their way, as many as there may be: try again later")
 
 

@@ -67,7 +67,7 @@ async def open_remote(
 
 
 class RemoteClient:
-    """The client of a server, from ``open_remote``.
+    """The client of a server, from ``open_remote``; ``patience`` is in seconds, as there.
 
     Beyond what ``Client`` says, each call may raise ``ServerUnavailable``. Ids that are none are
     never sent: nobody has made a run or a thread with one.

@@ -17,6 +17,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from cody_core import __version__
+from cody_core.certificates import certificates
 from cody_core.errors import CodyError, InvalidRequest, NotFound, ServerUnavailable, SettingsError
 from cody_core.schema.wire import ERRORS, ErrorBody
 
@@ -179,6 +180,7 @@ async def open_server(url: str, token: str | None) -> AsyncIterator[Server]:
         base_url=url,
         headers=headers,
         limits=httpx.Limits(max_connections=None, keepalive_expiry=IDLE_SECONDS),
+        verify=await certificates(url),
         trust_env=not _is_loopback(urlsplit(url).hostname or ""),  # a proxy is no way to ourselves
     ) as http:
         yield Server(http, url, token)

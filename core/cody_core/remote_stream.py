@@ -44,7 +44,7 @@ NO_CONTENT = 204
 
 
 class Backoff:
-    """When to connect again. A policy; the clock is the caller's."""
+    """When to connect again, for ``patience`` seconds. A policy; the clock is the caller's."""
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
@@ -157,10 +157,16 @@ async def follow(
 ) -> AsyncGenerator[Sequence[Entry]]:
     """Yield what there is after that offset, then what comes, up to the terminal event.
 
+    Args:
+        server: Where the run is.
+        run_id: The run.
+        after: The offset of the last event that is known.
+        patience: Seconds for which nothing may come, however often it is asked for.
+        silence: Seconds without a byte after which a connection is taken for dead.
+
     Raises:
         RunNotFound: there is no such run.
-        ServerUnavailable: nothing came for as long as ``patience`` says, however often it was
-        asked for.
+        ServerUnavailable: nothing came for as long as ``patience`` says.
         ValueError: ``after`` is not an offset.
     """
     known = None if after == START else after
@@ -181,6 +187,8 @@ async def watch(
 ) -> AsyncGenerator[Sequence[RunNews]]:
     """Yield word of the runs of a thread; the first batch may be empty.
 
+    ``patience`` and ``silence`` are in seconds, as for ``follow``.
+
     Raises:
         ThreadNotFound: there is no such thread.
         ServerUnavailable: as ``follow`` does.
@@ -198,7 +206,10 @@ async def watch(
 async def changes(
     server: Server, *, threads: bool, silence: float = SILENCE
 ) -> AsyncGenerator[Changes]:
-    """Yield how things stand beside the runs; it never gives up, and says nothing twice."""
+    """Yield how things stand beside the runs; it never gives up, and says nothing twice.
+
+    ``silence`` is in seconds, as for ``follow``.
+    """
     path = "/changes?threads=true" if threads else "/changes"
     backoff, last = Backoff(math.inf), None
     while True:

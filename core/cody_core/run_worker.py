@@ -192,7 +192,9 @@ class RunWorker:
         try:
             async with task_group() as tasks:
                 with self._tool_worker.serving(run, mirror, tasks):
-                    await tasks.create_task(self._engine.run(run, mirror))
+                    # Not awaited itself: a cancellation would stop the tools only after the engine
+                    # had waited for them.
+                    await asyncio.wait({tasks.create_task(self._engine.run(run, mirror))})
         except Exception:
             logger.exception("run %s could not be worked on", run.run_id)
 

@@ -70,10 +70,11 @@ def read_sources(settings: type[BaseSettings], flags: Mapping[str, Any]) -> Sequ
         TOMLDecodeError: ``config.toml`` is no TOML.
         SettingsError: of pydantic-settings; a variable is no JSON where it should be.
     """
-    dotenv = [DotEnvSettingsSource(settings, env_file=name) for name in ENV_FILES]
+    there = [name for name in ENV_FILES if Path(name).exists()]
+    dotenv = [DotEnvSettingsSource(settings, env_file=name) for name in there]
     return (
         Source(CONFIG_FILE, _read_toml(settings, config_path())),
-        *(_of_variables(n, settings, source) for n, source in zip(ENV_FILES, dotenv, strict=True)),
+        *(_of_variables(n, settings, source) for n, source in zip(there, dotenv, strict=True)),
         _of_variables(ENVIRONMENT, settings, EnvSettingsSource(settings)),
         Source(FLAG, flags),
     )

@@ -140,6 +140,20 @@ async def test_a_cancelled_run_answers_its_own_questions(flags: dict[str, Any]) 
     assert tool.ran == []
 
 
+async def test_leaving_while_something_is_asked_stops_the_call_first(
+    flags: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    tool = Runner()
+    async with core(commands("make"), tools=[tool], **flags) as client:
+        submitted = await client.submit(SubmitRequest(prompt="go"))
+        await question(client, submitted.run_id)
+    assert "did not stop in time" not in caplog.text
+    async with core(commands(), **flags) as client:
+        response = await client.run(submitted.run_id)
+    assert [item.type for item in response.output_items] == ["function_call", "cancelled"]
+    assert (response.status, response.finish_reason, tool.ran) == ("aborted", "interrupted", [])
+
+
 async def test_read_only_refuses_without_asking(flags: dict[str, Any]) -> None:
     tool = Runner()
     async with core(commands("make"), tools=[tool], **flags) as client:

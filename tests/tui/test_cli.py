@@ -1,4 +1,4 @@
-"""The command line as its users see it: in processes of its own, through pipes and a pty."""
+"""The command line: through pipes, signals and a pty in a process of its own, or else in this."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def test_chat_streams_is_saved_and_continued() -> None:
     assert (first.returncode, first.stdout[:2]) == (0, "# ")
     assert "hello" in first.stdout
     assert "The user would like an answer" in first.stderr
-    again = cody("chat", "-c", "-q", "and now?")
+    again = here("chat", "-c", "-q", "and now?")
     assert again.returncode == 0
     assert again.stderr == ""
     assert again.stdout != first.stdout
     (thread,) = threads()
     assert thread["title"] == "hello"
-    shown = cody("threads", "show", str(thread["id"]))
+    shown = here("threads", "show", str(thread["id"]))
     assert "> hello" in shown.stdout
     assert "> and now?" in shown.stdout
     assert first.stdout.strip() in shown.stdout
@@ -81,14 +81,14 @@ def test_a_named_thread_is_continued() -> None:
 
 
 def test_what_is_piped_in_is_added_to_the_prompt() -> None:
-    both = cody("chat", "-q", "-m", "demo/echo", "review", stdin="the diff\n")
+    both = here("chat", "-q", "-m", "demo/echo", "review", stdin="the diff\n")
     assert both.stdout == "review\n\nthe diff\n"
     alone = cody("chat", "-q", "-m", "demo/echo", stdin=b"caf\xc3\xa9 \xff")
     assert alone.stdout == "café �\n"
 
 
 def test_json_is_one_canonical_event_a_line_and_nothing_else() -> None:
-    done = cody("chat", "--json", "-m", "demo/tools", "what time is it?")
+    done = here("chat", "--json", "-m", "demo/tools", "what time is it?")
     events = [Event.from_json(line.encode()) for line in done.stdout.splitlines()]
     assert events[0].type == "response_start"
     assert [event.is_terminal for event in events] == [False] * (len(events) - 1) + [True]
@@ -106,7 +106,7 @@ NOTE = "cody-demo.txt"
 
 
 def test_without_a_terminal_nothing_runs_that_would_have_to_be_asked_for() -> None:
-    done = cody("chat", "-m", "demo/work", "go")
+    done = here("chat", "-m", "demo/work", "go")
     assert done.returncode == 0
     assert "--yes" in done.stderr
     assert not Path(NOTE).exists()
@@ -182,6 +182,7 @@ def test_an_interrupt_at_a_question_stops_the_run() -> None:
         (["threads", "show", "01a20436-6d15-73ae-a0df-3650e2e4e342"], 1, "no thread"),
         (["chat", "-q", "-m", "", "hi"], 2, "empty"),
         (["-c", "-t", "01a20436-6d15-73ae-a0df-3650e2e4e342"], 2, "--thread"),
+        (["serve", "--token", " "], 2, "--token"),
         ([], 2, "terminal"),
     ],
 )
@@ -198,7 +199,7 @@ def test_an_error_is_one_clear_line(args: list[str], code: int, names: str) -> N
 
 @pytest.mark.parametrize(("name", "value"), [("PORT", "many"), ("CODY_HOME", "/dev/null/home")])
 def test_a_malformed_setting_is_named(name: str, value: str) -> None:
-    done = cody("chat", "hi", env={name: value})
+    done = here("chat", "hi", env={name: value})
     assert (done.returncode, done.stdout) == (1, "")
     assert name in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -291,7 +292,7 @@ def test_threads_are_found_and_deleted() -> None:
     assert "whales" in found
     assert "bees" not in found
     thread_id = found.split()[0]
-    assert cody("threads", "delete", thread_id, stdin="n\n").returncode == 1
+    assert here("threads", "delete", thread_id, stdin="n\n").returncode == 1
     assert here("threads", "delete", "--yes", thread_id).returncode == 0
     assert [thread["title"] for thread in threads()] == ["about bees"]
 
@@ -313,7 +314,7 @@ def test_the_same_commands_go_through_redis(redis_server: RedisServer) -> None:
     env = {"REDIS_URL": redis_server.url}
     first = cody("chat", "--json", "-m", "demo/echo", "over redis", env=env)
     run_id = json.loads(first.stdout.splitlines()[0])["run_id"]
-    again = cody("chat", "-q", "-c", "and again", env=env)
+    again = here("chat", "-q", "-c", "and again", env=env)
     assert again.stdout == "and again\n"
     import redis
 
@@ -324,7 +325,7 @@ def test_the_same_commands_go_through_redis(redis_server: RedisServer) -> None:
 
 
 def test_a_redis_that_is_away_is_named() -> None:
-    done = cody("chat", "hi", env={"REDIS_URL": "redis://:secret@127.0.0.1:1"})
+    done = here("chat", "hi", env={"REDIS_URL": "redis://:secret@127.0.0.1:1"})
     assert done.returncode == 1
     assert "REDIS_URL" in done.stderr
     assert "secret" not in done.stderr

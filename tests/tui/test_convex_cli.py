@@ -1,4 +1,4 @@
-"""The command line on a Convex deployment, as its users see it: in processes of its own."""
+"""The command line on a Convex deployment: in a process of its own where that is the point."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.convex import ConvexServer
+from support.inside import here
 
 SCRIPT = str(Path(sys.executable).parent / "cody")
 PROGRAM = """#!{python}
@@ -33,10 +34,11 @@ def on_convex(convex: ConvexServer, monkeypatch: pytest.MonkeyPatch) -> ConvexSe
     return convex
 
 
-def cody(*args: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
+def cody(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run the program as its users do, with nothing piped in."""
     return subprocess.run(
         [SCRIPT, *args],
-        input=stdin,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         env={**os.environ, **env},
@@ -62,19 +64,20 @@ def said(log: Path) -> list[dict[str, object]]:
 def test_what_is_said_on_one_machine_is_shown_on_another(
     on_convex: ConvexServer, tmp_path: Path
 ) -> None:
-    asked = cody("chat", "-m", "demo/echo", "about umbrellas", CODY_HOME=str(tmp_path / "a"))
+    one, other = ({"CODY_HOME": str(tmp_path / name)} for name in ("a", "b"))
+    asked = cody("chat", "-m", "demo/echo", "about umbrellas", **one)
     assert asked.stdout == "about umbrellas\n"
-    listed = cody("threads", "list", "-q", "umbrella", "--json", CODY_HOME=str(tmp_path / "b"))
+    listed = cody("threads", "list", "-q", "umbrella", "--json", **other)
     thread = json.loads(listed.stdout)
-    shown = cody("threads", "show", thread["id"], CODY_HOME=str(tmp_path / "b"))
+    shown = here("threads", "show", thread["id"], env=other)
     assert shown.stdout.count("about umbrellas") == 3
-    again = cody("chat", "-c", "and rain?", CODY_HOME=str(tmp_path / "b"))
+    again = here("chat", "-c", "and rain?", env=other)
     assert again.stdout == "and rain?\n"
-    shown = cody("threads", "show", thread["id"], "--json", CODY_HOME=str(tmp_path / "a"))
+    shown = here("threads", "show", thread["id"], "--json", env=one)
     assert len(json.loads(shown.stdout)["runs"]) == 2
-    deleted = cody("threads", "delete", "-y", thread["id"], CODY_HOME=str(tmp_path / "a"))
+    deleted = here("threads", "delete", "-y", thread["id"], env=one)
     assert deleted.returncode == 0
-    gone = cody("threads", "show", thread["id"], CODY_HOME=str(tmp_path / "b"))
+    gone = here("threads", "show", thread["id"], env=other)
     assert (gone.returncode, "there is no thread" in gone.stderr) == (1, True)
 
 
@@ -84,12 +87,12 @@ def test_an_answer_that_is_not_stored_is_given_and_kept_for_the_next_start(
     on_convex.stop()
     asked = cody("chat", "-m", "demo/echo", "hello")
     assert (asked.stdout, asked.returncode) == ("hello\n", 0)
-    status = cody("convex", "status")
+    status = here("convex", "status")
     assert "1 run waits to be stored" in status.stdout
     on_convex.start()
     cody("threads", "list")
-    assert cody("threads", "list").stdout.count("hello") == 1
-    assert "nothing waits to be stored" in cody("convex", "status").stdout
+    assert here("threads", "list").stdout.count("hello") == 1
+    assert "nothing waits to be stored" in here("convex", "status").stdout
 
 
 def test_status_tells_how_things_are(on_convex: ConvexServer) -> None:
@@ -99,18 +102,18 @@ def test_status_tells_how_things_are(on_convex: ConvexServer) -> None:
     assert re.search(r"^convex +answers in \d+ ms, and takes the key$", found.stdout, re.MULTILINE)
     assert re.search(r"^convex functions +version 1, up to date$", found.stdout, re.MULTILINE)
     on_convex.turn("deployed", version=None)
-    missing = cody("convex", "status")
+    missing = here("convex", "status")
     assert (missing.returncode, "cody convex deploy" in missing.stdout) == (1, True)
-    wrong = cody("convex", "status", CONVEX_DEPLOY_KEY="test|wrong")
+    wrong = here("convex", "status", env={"CONVEX_DEPLOY_KEY": "test|wrong"})
     assert (wrong.returncode, "CONVEX_DEPLOY_KEY" in wrong.stdout) == (1, True)
     assert "wrong" not in wrong.stdout + wrong.stderr
     on_convex.stop()
-    away = cody("convex", "status")
+    away = here("convex", "status")
     assert (away.returncode, "cannot be used now" in away.stdout) == (1, True)
 
 
 def test_status_without_a_deployment_names_what_to_set() -> None:
-    found = cody("convex", "status")
+    found = here("convex", "status")
     assert (found.returncode, found.stdout) == (1, "")
     assert "CONVEX_URL" in found.stderr
 
@@ -139,14 +142,14 @@ def test_deploy_asks_before_it_replaces_functions_that_are_not_ours(
 ) -> None:
     tools = tmp_path / "tools"
     npm, _ = program(tools, "npm"), program(tools, "npx")
-    path = f"{tools}:{os.environ['PATH']}"
+    env = {"PATH": f"{tools}:{os.environ['PATH']}"}
     on_convex.turn("deployed", version=None)
-    refused = cody("convex", "deploy", stdin="n\n", PATH=path)
+    refused = here("convex", "deploy", stdin="n\n", env=env)
     assert refused.returncode == 1
     assert f"functions there are in {on_convex.url}" in refused.stderr
     assert not npm.exists()
-    cody("convex", "deploy", stdin="y\n", PATH=path)
-    cody("convex", "deploy", "--yes", PATH=path)
+    here("convex", "deploy", stdin="y\n", env=env)
+    here("convex", "deploy", "--yes", env=env)
     assert len(said(npm)) == 2
 
 
@@ -154,34 +157,32 @@ def test_a_deploy_that_fails_says_so(on_convex: ConvexServer, tmp_path: Path) ->
     tools = tmp_path / "tools"
     program(tools, "npm")
     program(tools, "npx", code=7)
-    done = cody("convex", "deploy", PATH=f"{tools}:{os.environ['PATH']}")
+    done = here("convex", "deploy", env={"PATH": f"{tools}:{os.environ['PATH']}"})
     assert done.returncode == 1
     assert "failed with exit code 7" in done.stderr
 
 
 def test_threads_are_copied_to_convex_and_back(on_convex: ConvexServer, tmp_path: Path) -> None:
-    sqlite = {"CONVEX_URL": ""}
+    sqlite, elsewhere = {"CONVEX_URL": ""}, {"CODY_HOME": f"{tmp_path}/b"}
     for prompt in ("one", "two"):
-        cody("chat", "-m", "demo/echo", prompt, **sqlite)
+        here("chat", "-m", "demo/echo", prompt, env=sqlite)
     there = cody("threads", "copy", "--from", "sqlite", "--to", "convex")
     assert (there.returncode, there.stdout) == (0, "")
     assert there.stderr.splitlines()[-1] == "2 threads, 2 of them new, 2 new runs"
-    listed = cody("threads", "list", "--json")
-    assert listed.stdout == cody("threads", "list", "--json", **sqlite).stdout
-    again = cody("threads", "copy", "--from", "sqlite", "--to", "convex")
+    listed = here("threads", "list", "--json")
+    assert listed.stdout == here("threads", "list", "--json", env=sqlite).stdout
+    again = here("threads", "copy", "--from", "sqlite", "--to", "convex")
     assert again.stderr.splitlines()[-1] == "2 threads, 0 of them new, 0 new runs"
-    back = cody("threads", "copy", "--from", "convex", "--to", "sqlite", CODY_HOME=f"{tmp_path}/b")
+    back = here("threads", "copy", "--from", "convex", "--to", "sqlite", env=elsewhere)
     assert back.stderr.splitlines()[-1] == "2 threads, 2 of them new, 2 new runs"
-    assert cody("threads", "list", "--json", CODY_HOME=f"{tmp_path}/b", **sqlite).stdout == (
-        listed.stdout
-    )
+    assert here("threads", "list", "--json", env={**sqlite, **elsewhere}).stdout == listed.stdout
 
 
 @pytest.mark.parametrize(
     "args", [["--from", "sqlite"], ["--from", "sqlite", "--to", "sqlite"], ["--from", "x"]]
 )
 def test_copying_says_what_it_needs_to_know(args: list[str]) -> None:
-    assert cody("threads", "copy", *args).returncode == 2
+    assert here("threads", "copy", *args).returncode == 2
 
 
 def test_an_interrupt_of_a_chat_whose_deployment_is_away_ends_it(on_convex: ConvexServer) -> None:
@@ -197,4 +198,4 @@ def test_an_interrupt_of_a_chat_whose_deployment_is_away_ends_it(on_convex: Conv
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
     assert process.returncode == 130
-    assert "1 run waits" in cody("convex", "status").stdout
+    assert "1 run waits" in here("convex", "status").stdout

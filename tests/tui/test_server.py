@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 from cody_core.providers.scripted import Call, Say, ScriptedProvider
 from cody_core.remote import open_remote
 from cody_core.tools.write_file import WriteFile
 from support.core import texts
+from support.inside import here
 from support.server import Served, served
 from tui.conftest import MakeSettings
 from tui.screen import answered, key, questioned, send, until
@@ -29,43 +32,49 @@ def echo() -> ScriptedProvider:
     return ScriptedProvider(lambda request: [Say(f"You said {texts(request.items)[-1]}.")])
 
 
-async def cody(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run the program while the loop, and a server in it, goes on."""
+@contextmanager
+def elsewhere() -> Iterator[str]:
+    """Serve on a loop of its own, and return where: the program has the one of this thread."""
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(served(echo(), token=TOKEN)) as server,
+    ):
+        yield server.url
 
-    def run() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [SCRIPT, *args],
+
+def at(url: str, **more: str) -> dict[str, str]:
+    """Return the variables of a client of it, which has a data directory of its own."""
+    return {"CODY_HOME": str(Path.cwd() / "elsewhere"), "CODY_SERVER": url, **more}
+
+
+def test_one_shot_and_threads_work_on_a_server() -> None:
+    with elsewhere() as url:
+        first = subprocess.run(
+            [SCRIPT, "chat", "--server", url, "--token", TOKEN, "hello"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            env={**os.environ, "CODY_HOME": str(Path.cwd() / "elsewhere"), **env},
+            env={**os.environ, "CODY_HOME": at(url)["CODY_HOME"]},
             encoding="utf-8",
             timeout=50,
             check=False,
         )
-
-    return await asyncio.to_thread(run)
-
-
-async def test_one_shot_and_threads_work_on_a_server() -> None:
-    async with served(echo(), token=TOKEN) as server:
-        done = await cody("chat", "--server", server.url, "--token", TOKEN, "hello")
-        assert (done.returncode, done.stdout, done.stderr) == (0, "You said hello.\n", "")
-        place = {"CODY_SERVER": server.url, "CODY_TOKEN": TOKEN}
-        done = await cody("chat", "--continue", "--json", "again", **place)
+        assert (first.returncode, first.stdout, first.stderr) == (0, "You said hello.\n", "")
+        place = at(url, CODY_TOKEN=TOKEN)
+        done = here("chat", "--continue", "--json", "again", env=place)
         assert json.loads(done.stdout.splitlines()[-1])["type"] == "response_done"
-        done = await cody("threads", "list", "--json", **place)
-        (thread,) = map(json.loads, done.stdout.splitlines())
-        assert len((await server.core.thread(thread["id"])).runs) == 2
+        listed = here("threads", "list", "--json", env=place)
+        (thread,) = map(json.loads, listed.stdout.splitlines())
+        shown = here("threads", "show", thread["id"], "--json", env=place)
+        assert len(json.loads(shown.stdout)["runs"]) == 2
 
 
 @pytest.mark.parametrize("command", [["chat", "hello"], ["threads", "list"]])
-async def test_a_server_that_is_away_or_refuses_is_one_line(command: list[str]) -> None:
-    async with served(echo(), token=TOKEN) as server:
-        url = server.url
-        done = await cody(*command, CODY_SERVER=url)
+def test_a_server_that_is_away_or_refuses_is_one_line(command: list[str]) -> None:
+    with elsewhere() as url:
+        done = here(*command, env=at(url))
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith(f"cody: the server at {url} wants a token: set CODY_TOKEN")
-    done = await cody(*command, CODY_SERVER=url, CODY_TOKEN=TOKEN)
+    done = here(*command, env=at(url, CODY_TOKEN=TOKEN))
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "cody serve" in done.stderr
 

@@ -33,7 +33,7 @@ async def test_a_thread_that_asks_is_named_and_one_key_goes_there(make_app: Make
         await until(pilot, lambda: "Leave a note waits (^G)" in line(pilot))
         assert state(pilot) == "ready"
         assert shown(pilot).strip() == ""
-        assert "Leave a note waits for you: Ctrl+G goes there" in notes(pilot)
+        await until(pilot, lambda: "Leave a note waits for you: Ctrl+G goes there" in notes(pilot))
         key(pilot, "ctrl+g")
         panel = await questioned(pilot)
         await until(pilot, lambda: state(pilot) == "asking")

@@ -178,10 +178,11 @@ async def test_what_waits_can_be_edited_or_dropped(make_app: MakeApp) -> None:
 
 
 async def test_what_waits_stays_with_its_thread(make_app: MakeApp) -> None:
-    async with make_app("demo/echo", SLOW).run_test(size=(80, 50)) as pilot:
+    async with make_app("demo/echo", 10 * SLOW).run_test(size=(80, 50)) as pilot:
         await send(pilot, "one " * 300)
         await until(pilot, lambda: state(pilot) == "answering")
         await send(pilot, "two")
+        await until(pilot, lambda: prompt_of(pilot).waiting == 1)
         screen: Any = pilot.app.screen
         thread_id = screen.thread_id
         screen.open_thread(None)

@@ -146,7 +146,7 @@ class TokenGuard:
 
 
 class BodyGuard:
-    """Refuses bodies that are too large, by what they say of themselves and by what comes."""
+    """Refuses bodies of more than ``limit`` bytes, said to be so long, or found to be."""
 
     def __init__(self, app: ASGIApp, *, limit: int) -> None:
         self._app = app

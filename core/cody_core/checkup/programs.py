@@ -21,16 +21,16 @@ from cody_core.tools.sandbox.limits import MEGABYTE, Limits
 
 LIMITS: Final = Limits(seconds=0.5, memory_bytes=16 * MEGABYTE)
 _ENDLESS: Final = "for (;;) {}"
-_GREEDY: Final = "const kept = []; for (;;) kept.push(new Array(1000).fill(kept.length));"
+_GREEDY: Final = "const kept = []; for (;;) kept.push(new ArrayBuffer(10_000));"
 
 
-async def sandbox(settings: Settings, limits: Limits = LIMITS) -> Sequence[Finding]:
+async def sandbox(settings: Settings) -> Sequence[Finding]:
     """Run a script, and two that must be stopped at the limits."""
     async with AsyncExitStack() as stack:
         cache = settings.home / "sandbox"
         if not settings.home.is_dir():  # a checkup makes none
             cache = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cody-")))
-        host = await stack.enter_async_context(ProcessSandbox(cache, limits=limits))
+        host = await stack.enter_async_context(ProcessSandbox(cache, limits=LIMITS))
         began = time.monotonic()
         first = await _run(host, "return 6 * 7")
         spent = (time.monotonic() - began) * 1000

@@ -108,7 +108,7 @@ def meta_key(run_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What workers are to take, unless they have as much to do as ``limit`` says."""
+    """What workers are to take, unless they have ``limit`` runs to do."""
 
     data: str
     limit: int

@@ -193,7 +193,10 @@ class Endpoint:
     def error(
         self, body: object, *, status: int | None = None, retry_after: float | None = None
     ) -> ProviderError:
-        """Return our error for the API's error object, as answered or as found in a stream."""
+        """Return our error for the API's error object, as answered or as found in a stream.
+
+        ``status`` is that of the answer, ``retry_after`` how many seconds it asks us to wait.
+        """
         codes = _codes(body)
         if status is None:
             # OpenRouter puts the status that its upstream answered with in the place of a code.

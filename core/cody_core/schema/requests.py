@@ -76,6 +76,7 @@ class RunRequest(Shape):
     system: Omittable[str] = None
     reasoning_effort: Omittable[ReasoningEffort] = None
     thinking_budget: Omittable[int] = None
+    """In tokens; see ``SubmitRequest``."""
     max_output_tokens: Omittable[int] = None
     policy: Policy = "ask"
     tools: Omittable[tuple[str, ...]] = None
@@ -117,5 +118,6 @@ class ModelRequest(Shape):
     tools: tuple[ToolSpec, ...] = ()
     reasoning_effort: Omittable[ReasoningEffort] = None
     thinking_budget: Omittable[int] = None
+    """In tokens; see ``SubmitRequest``."""
     max_output_tokens: Omittable[int] = None
     cache_key: Omittable[str] = None

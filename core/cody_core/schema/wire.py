@@ -131,6 +131,7 @@ class SubmitBody(Body):
     agent_id: Name | None = None
     reasoning_effort: ReasoningEffort | None = None
     thinking_budget: Annotated[int, Field(ge=0, le=MOST_TOKENS)] | None = None
+    """In tokens."""
     max_output_tokens: Annotated[int, Field(gt=0, le=MOST_TOKENS)] | None = None
     system: Text | None = None
     policy: Policy | None = None
@@ -350,6 +351,7 @@ class AttachmentBody(Body):
     path: NonEmpty
     content: str
     size: int
+    """Of the whole file, in bytes."""
     is_cut: bool = False
 
 

@@ -23,6 +23,7 @@ import httpx
 import orjson
 
 from cody_core import __version__
+from cody_core.certificates import certificates
 from cody_core.errors import (
     InvalidRequest,
     SettingsError,
@@ -85,12 +86,11 @@ class ConvexApi:
             "Convex-Client": f"cody-{__version__}",
         }
         limits = httpx.Limits(max_connections=2 * AT_ONCE, max_keepalive_connections=AT_ONCE)
-        certificates = await asyncio.to_thread(httpx.create_ssl_context)
         async with httpx.AsyncClient(
             base_url=url,
             headers=headers,
             timeout=TIMEOUT,
-            verify=certificates,
+            verify=await certificates(url),
             limits=limits,
             trust_env=not is_local,
         ) as http:

@@ -84,8 +84,10 @@ async def _child(url: str, key: str) -> AsyncIterator[asyncio.StreamReader]:
     The key goes through a pipe: arguments and environment can be seen from outside.
     """
     path = [place for place in sys.path if place]
-    # -I and -S: neither the environment nor the user's own site packages have a say.
-    flags = ("-I", "-S", "-B", "-X", "utf8", "-c", BOOT, json.dumps(path), str(CHILD))
+    # -I and -S: neither the environment nor the user's own site packages have a say. The client is
+    # imported nowhere else: if its bytecode were not kept, each start would compile it.
+    keeping = ("-B",) if sys.dont_write_bytecode else ()
+    flags = ("-I", "-S", *keeping, "-X", "utf8", "-c", BOOT, json.dumps(path), str(CHILD))
     nowhere = asyncio.StreamReader()
     nowhere.feed_eof()
     try:

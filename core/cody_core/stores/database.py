@@ -94,6 +94,8 @@ class Database:
     async def open(cls, path: Path, *, busy_timeout: float) -> AsyncIterator[Self]:
         """Open the file at ``path``; one that has to be made is readable by its owner only.
 
+        ``busy_timeout`` is how many seconds another process that writes is waited for.
+
         Raises:
             StoreUnavailable: the file cannot be made, opened or written now.
             StoreCorrupt: the file is no database.

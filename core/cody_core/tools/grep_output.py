@@ -176,7 +176,7 @@ class _Record:
 
 
 class Results:
-    """The matches of a search as they arrive."""
+    """The matches of a search as they arrive, ``limit`` matches at most."""
 
     def __init__(self, choice: Choice, limit: int) -> None:
         self._choice = choice

@@ -19,14 +19,17 @@ from cody_core.tools import Intent, Tool, ToolContext, ToolKind, ToolResult
 logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 660.0
-"""How long any call may take; tools have shorter limits of their own."""
+"""Seconds that any call may take; tools have shorter limits of their own."""
 
 
 Consent: TypeAlias = Callable[[ToolKind, Intent], Awaitable[str | None]]
 
 
 class Registry:
-    """Tools by name. Whatever goes wrong in a call is an unsuccessful result, not an exception."""
+    """Tools by name. Whatever goes wrong in a call is an unsuccessful result, not an exception.
+
+    A call that takes more than ``timeout`` seconds has gone wrong, too.
+    """
 
     def __init__(self, tools: Iterable[Tool] = (), *, timeout: float = TIMEOUT_SECONDS) -> None:
         self._tools = {tool.name: tool for tool in tools}

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-import schemathesis
 from cody_core.providers.scripted import Say, ScriptedProvider
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
-from schemathesis import APIOperation, Case, GenerationMode
-from schemathesis.core.result import Ok
 from support.server import served
+
+if TYPE_CHECKING:
+    from schemathesis import APIOperation, Case, GenerationMode
 
 ENDLESS = "/api/v2/changes"
 """A stream that is there for everybody and ends with the server: it has its own tests."""
@@ -53,6 +53,9 @@ def try_out(
 
 @pytest.mark.filterwarnings("ignore::Warning")
 async def test_nothing_that_fits_the_document_or_does_not_is_a_failure_of_the_server() -> None:
+    import schemathesis  # a second of CPU, which no other worker has to spend
+    from schemathesis.core.result import Ok
+
     async with served(ScriptedProvider(lambda request: [Say("Hello.")])) as server:
         await server.ask()
         async with httpx.AsyncClient() as http:
@@ -64,7 +67,7 @@ async def test_nothing_that_fits_the_document_or_does_not_is_a_failure_of_the_se
             operation = result.ok()
             if operation.path == ENDLESS:
                 continue
-            for mode in GenerationMode:
+            for mode in schemathesis.GenerationMode:
                 name = (operation.method.upper(), operation.path, mode.value)
                 tried[name] = await asyncio.to_thread(try_out, operation, mode, server.url)
     routes = {name[:2] for name in tried}

@@ -8,21 +8,22 @@ import sys
 from pathlib import Path
 
 import pytest
+from cody_core.checkup import programs
 from cody_core.checkup.programs import ripgrep, sandbox
 from cody_core.settings import load_settings
-from cody_core.tools.sandbox.limits import MEGABYTE, Limits
 
 
+@pytest.mark.usefixtures("home")
 async def test_the_sandbox_runs_a_script_and_stops_two() -> None:
     (found,) = await sandbox(load_settings())
     assert found.state == "ok"
     assert "its limits hold" in found.text
-    assert not load_settings().home.exists()
 
 
 @pytest.mark.usefixtures("home")
-async def test_a_limit_that_does_not_hold_is_a_problem() -> None:
-    (found,) = await sandbox(load_settings(), Limits(seconds=0.1, memory_bytes=200 * MEGABYTE))
+async def test_a_limit_that_does_not_hold_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "_GREEDY", "'all the memory I need'")
+    (found,) = await sandbox(load_settings())
     assert (found.state, "memory limit" in found.text) == ("problem", True)
     assert "tool_mode" in str(found.remedy)
 
@@ -31,6 +32,7 @@ async def test_a_sandbox_that_does_not_start_is_a_problem(monkeypatch: pytest.Mo
     monkeypatch.setattr(sys, "executable", "/bin/false")
     (found,) = await sandbox(load_settings())
     assert (found.state, "cannot be run" in found.text) == ("problem", True)
+    assert not load_settings().home.exists()
 
 
 @pytest.mark.parametrize(

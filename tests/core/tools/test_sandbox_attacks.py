@@ -118,9 +118,8 @@ async def test_tools_console_and_context_cannot_be_changed(cache: Path) -> None:
     assert found == [10, ["echo", "fail", "hold"]]
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
+async def test_memory_is_limited(cache: Path) -> None:
+    codes = [
         "new Array(1e9).fill(0)",
         "const all = []; for (;;) all.push({a: 1})",
         "const all = []; for (;;) all.push(new ArrayBuffer(1e7))",
@@ -128,12 +127,11 @@ async def test_tools_console_and_context_cannot_be_changed(cache: Path) -> None:
         "const all = []; for (;;) all.push('x'.repeat(1e6) + all.length).toString()",
         "new Uint8Array(2e9)",
         "const all = []; for (let i = 0; i < 1e7; i++) all.push(Promise.resolve().then(() => i))",
-    ],
-)
-async def test_memory_is_limited(cache: Path, code: str) -> None:
+    ]
     async with open_bench(cache, Limits(seconds=5, memory_bytes=16 * MEGABYTE)) as bench:
-        result = await bench.run(code)
-        assert (result.error_code, result.success) == ("memory_limit", False)
+        for code in codes:
+            result = await bench.run(code)
+            assert (result.error_code, result.success) == ("memory_limit", False), code
 
 
 async def test_catching_the_end_of_memory_wins_no_more_of_it(cache: Path) -> None:
@@ -148,9 +146,8 @@ async def test_catching_the_end_of_memory_wins_no_more_of_it(cache: Path) -> Non
         assert await bench.value("'well'") == "well"
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
+async def test_the_stack_is_limited(cache: Path) -> None:
+    codes = [
         "function f() { return f() + 1 } f()",
         "let n = 0; const f = () => { try { f() } catch { f() } }; f()",
         "let all = []; for (let i = 0; i < 1e5; i++) all = [all]; JSON.stringify(all)",
@@ -158,16 +155,14 @@ async def test_catching_the_end_of_memory_wins_no_more_of_it(cache: Path) -> Non
         "const p = new Proxy({}, {get: (t, key, self) => self[key]}); p.x",
         "let all = []; for (let i = 0; i < 1e5; i++) all = [all]; all",
         "(" * 15_000,
-    ],
-)
-async def test_the_stack_is_limited(cache: Path, code: str) -> None:
+    ]
     async with open_bench(cache) as bench:
-        assert (await bench.run(code)).error_code == "stack_overflow"
+        for code in codes:
+            assert (await bench.run(code)).error_code == "stack_overflow", code
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
+async def test_time_is_limited_whatever_it_is_spent_on(cache: Path) -> None:
+    codes = [
         "for (;;);",
         "for (;;) await 1",
         "const again = () => Promise.resolve().then(again); await again()",
@@ -182,12 +177,11 @@ async def test_the_stack_is_limited(cache: Path, code: str) -> None:
         "for (;;) console.log('x')",
         "for (;;) await sleep(0)",
         "let a = 1n; for (;;) a = a * 3n % (2n ** 9999n)",
-    ],
-)
-async def test_time_is_limited_whatever_it_is_spent_on(cache: Path, code: str) -> None:
+    ]
     async with open_bench(cache, LIMITS) as bench:
-        result = await bench.run(code)
-        assert (result.error_code, result.success) == ("timeout", False)
+        for code in codes:
+            result = await bench.run(code)
+            assert (result.error_code, result.success) == ("timeout", False), code
 
 
 async def test_a_result_that_is_no_json_is_an_error(cache: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -23,10 +22,8 @@ def offered(words: str, shell: str = "fish", **env: str) -> dict[str, str]:
         "COMP_WORDS": words,
         "COMP_CWORD": str(len(words.split(" ")) - 1),
     }
-    done = subprocess.run(
-        [SCRIPT], env={**os.environ, **asked, **env}, capture_output=True, text=True, check=True
-    )
-    assert done.stderr == ""
+    done = here(env={**asked, **env})
+    assert (done.returncode, done.stderr) == (0, "")
     pairs = (line.partition("\t") for line in done.stdout.splitlines())
     return {value: said for value, _, said in pairs if value}
 

@@ -9,7 +9,7 @@ import pexpect
 import pytest
 from cody_core.glance import config_path
 from support.inside import here
-from tui.test_cli import cody, importing_none_of, terminal
+from tui.test_cli import importing_none_of, terminal
 
 KEY = "sk-very-secret-key"
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("home")
 
 
 def test_a_bare_machine_is_in_order_and_no_escape_goes_into_a_pipe() -> None:
-    done = cody("doctor")
+    done = here("doctor")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(r"^note +redis +REDIS_URL is not set", done.stdout, re.MULTILINE)
     assert re.search(r"^ok +sandbox ", done.stdout, re.MULTILINE)

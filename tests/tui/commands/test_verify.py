@@ -7,20 +7,20 @@ import re
 
 import pytest
 from support.inside import here
-from tui.test_cli import cody, importing_none_of
+from tui.test_cli import importing_none_of
 
 STAGE = r"^(ok|failed) +(open|provider|log|reducer|store|read back|clean up) +[\d.]+ ms  .+$"
 
 
 def test_each_stage_is_shown_with_its_time_then_the_trace_and_the_events() -> None:
-    done = cody("verify", "-m", "demo/echo", "hi")
+    done = here("verify", "-m", "demo/echo", "hi")
     assert (done.returncode, done.stderr) == (0, "")
     stages = re.findall(STAGE, done.stdout, re.MULTILINE)
     assert [state for state, _ in stages] == ["ok"] * 7
     assert re.search(r"^trace   [0-9a-f]{32}$", done.stdout, re.MULTILINE)
     assert re.search(r"^events  response_start, .*, response_done$", done.stdout, re.MULTILINE)
     assert "\x1b" not in done.stdout
-    assert cody("threads", "list").stdout == ""
+    assert here("threads", "list").stdout == ""
 
 
 def test_the_stage_that_fails_is_named_and_is_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:

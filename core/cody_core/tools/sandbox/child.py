@@ -19,19 +19,18 @@ from cody_core.tools.sandbox.limits import (
     START_SECONDS,
 )
 
-PACKAGE = Path(__file__).parents[2]
-
 BOOT = """
-import json, sys, types
+import json, sys
 options = json.loads(sys.argv[1])
 sys.path[:] = options["path"]
-for name, place in options["packages"].items():
-    package = sys.modules[name] = types.ModuleType(name)
-    package.__path__ = [place]
+from importlib.util import find_spec, module_from_spec
+for name in options["packages"]:
+    sys.modules[name] = module_from_spec(find_spec(name))
 from cody_core.tools.sandbox.guest import main
 main(options)
 """
-"""Stands in for the packages above the guest's: what they import would double the start."""
+PACKAGES = ("cody_core", "cody_core.tools", "quickjs_rs")
+"""Packages of which the child needs modules only: what they import would double the start."""
 
 
 class ChildGone(Exception):
@@ -56,12 +55,14 @@ class Child:
         """
         options = {
             "path": sys.path,
-            "packages": {"cody_core": str(PACKAGE), "cody_core.tools": str(PACKAGE / "tools")},
+            "packages": PACKAGES,
             "cache": str(cache),
             "memory_bytes": memory_bytes,
         }
-        # -I and -S: neither the environment nor the user's own site packages have a say.
-        flags = ("-I", "-S", "-B", "-X", "utf8", "-c", BOOT)
+        # -I and -S: neither the environment nor the user's own site packages have a say. The engine
+        # is imported nowhere else: if its bytecode were not kept, each start would compile it.
+        keeping = ("-B",) if sys.dont_write_bytecode else ()
+        flags = ("-I", "-S", *keeping, "-X", "utf8", "-c", BOOT)
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import wasmtime
-from quickjs_rs import SourceTransform, _engine, _wasmtime, transform_source
+from quickjs_rs import _engine, _wasmtime
 from quickjs_rs._transform import TransformError
+from quickjs_rs.transforms import SourceTransform, transform_source
 
 from cody_core.tools.sandbox.limits import ENGINE_MEMORY, MEGABYTE, Limits
 

@@ -45,7 +45,7 @@ class Channel:
             os._exit(1)
 
     def receive(self, timeout: float | None = None) -> Message | None:
-        """Return the next message, or ``None`` if none came in time."""
+        """Return the next message, or ``None`` if none came within ``timeout`` seconds."""
         try:
             return self._received.get(timeout=timeout)
         except queue.Empty:

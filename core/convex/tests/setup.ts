@@ -1,0 +1,3 @@
+import { lookUp } from "../../../tests/convex/storage";
+
+lookUp();
