@@ -51,6 +51,14 @@ def runs() -> Sequence[dict[str, Any]]:
     return found
 
 
+def is_answered() -> bool:
+    """Tell whether there is a thread whose only run has ended."""
+    for thread in threads():
+        shown = json.loads(here("threads", "show", str(thread["id"]), "--json").stdout)
+        return [run["status"] for run in shown["runs"]] == ["complete"]
+    return False
+
+
 def outputs(run: dict[str, Any]) -> list[tuple[str, bool]]:
     """Return which tools a run called, and whether they did what they were asked."""
     names = {i["call_id"]: i["name"] for i in run["output_items"] if i["type"] == "function_call"}
@@ -110,7 +118,7 @@ def test_a_session_is_answered_by_the_agent_it_was_started_with() -> None:
     child = terminal("--agent", "reviewer", "-m", "demo/echo")
     child.expect("echo")
     child.send("hi\r")
-    while not threads():
+    while not is_answered():
         child.expect(pexpect.TIMEOUT, timeout=0.05)  # what it paints is to be read, or it waits
     child.send("\x11")
     child.expect(pexpect.EOF)
