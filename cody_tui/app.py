@@ -223,8 +223,8 @@ class CodyApp(TerminalApp):
 
     async def on_event(self, event: events.Event) -> None:
         """Take an event; before a key that may mean something, bring what it may mean."""
-        is_command = isinstance(event, events.Key) and not (event.character or "").isalnum()
-        if is_command and self.screen_stack:  # a key may come when the app has ended
+        is_text = not isinstance(event, events.Key) or (event.character or "").isalnum()
+        if not is_text and self.screen_stack:
             self._chat.equip()
         await super().on_event(event)
 

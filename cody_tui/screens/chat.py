@@ -215,7 +215,8 @@ class ChatScreen(Still, Screen[None]):
 
         for feature in FEATURES:
             self._handlers.update(feature(self).handlers)
-        self._actions = self._prompt.commands = ACTIONS
+        self._actions = ACTIONS
+        self._prompt.complete(ACTIONS)
         # As with bindings of a class, a key has one meaning on a screen.
         self._bindings.key_to_bindings.update(BindingsMap(bindings(ACTIONS)).key_to_bindings)
         self._status.name_keys()

@@ -116,8 +116,7 @@ class Prompt(Field):
 
     def remember(self, prompts: list[str]) -> None:
         """Replace the history, oldest first."""
-        self._history = list(prompts)
-        self._back = 0
+        self._history, self._back = list(prompts), 0
 
     def restore(self, text: str) -> None:
         """Put a prompt back that could not be sent, above what has been written since."""
@@ -130,6 +129,12 @@ class Prompt(Field):
         if self._history[-1:] == [text]:
             self._history.pop()
         self.restore(text)
+
+    def complete(self, commands: Sequence[Action]) -> None:
+        """Complete these commands from now on, and files."""
+        self.commands = commands
+        self._completer.close()
+        self._completer.update()
 
     def write(self, text: str) -> None:
         """Replace the text and put the cursor at its end."""
@@ -365,9 +370,8 @@ class Prompt(Field):
 
     def _command(self) -> bool:
         """Tell whether the text is a command; one that there is not stays where it is."""
-        if self.shown_text[:1] != "/" or not self.commands:
-            return False
-        found = re.fullmatch(_COMMAND, self.text.strip(), re.DOTALL)
+        may_be = bool(self.commands) and self.shown_text[:1] == "/"
+        found = re.fullmatch(_COMMAND, self.text.strip(), re.DOTALL) if may_be else None
         if found is None:
             return False
         word, argument = found[1], (found[2] or "").strip()
