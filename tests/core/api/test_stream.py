@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from cody_core.api.stream import EventStream, event_frames
+from cody_core.api.frames import event_frames
+from cody_core.api.stream import EventStream
 from cody_core.ids import new_id
 from cody_core.providers.scripted import Hang, Say, ScriptedProvider
 from cody_core.schema.events import Entry
