@@ -101,7 +101,7 @@ class Tail(Generic[E]):
         self.readers = 0
         self.ended = False
         self.stopped = False
-        self.is_fetched = False
+        self.is_being_fetched = False
         self.is_stale = False
         self._floor = self._newest = offset_key(position)
         self._entries: list[E] = []
@@ -289,8 +289,8 @@ class Tails:
     def _catch_up(self, tail: Tail[Any]) -> None:
         """Fetch what may have come to a stream."""
         tail.is_stale = True
-        if not tail.is_fetched:
-            tail.is_fetched = True
+        if not tail.is_being_fetched:
+            tail.is_being_fetched = True
             self._tasks.create_task(self._fetch(tail))
 
     async def _fetch(self, tail: Tail[Any]) -> None:
@@ -305,7 +305,7 @@ class Tails:
         except EventLogUnavailable as error:
             tail.fail(error)
         finally:
-            tail.is_fetched = False
+            tail.is_being_fetched = False
 
     async def _what_comes(self, tails: Mapping[bytes, Tail[Any]]) -> Sequence[tuple[bytes, Reply]]:
         """Wait for something to come to any of them, to be woken, or for some time."""
