@@ -64,5 +64,4 @@ def test_a_server_looks_for_garbage_seldom_but_does(
 def test_a_thread_of_a_server_soon_has_its_turn_while_another_is_busy() -> None:
     done = subprocess.run([sys.executable, "-c", TURNS], capture_output=True, text=True, check=True)
     before, after = map(float, done.stdout.split())
-    assert before >= 20  # what Python begins with: 5 ms for each of four turns
-    assert after < before / 3
+    assert after < 10 <= before  # Python begins with 5 ms for each of the four turns
