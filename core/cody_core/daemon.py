@@ -17,8 +17,11 @@ from typing import Final
 from cody_core.runtime import Runtime
 from cody_core.tasks import task_group
 
-BETWEEN_LOOKS: Final = 10_000
+BETWEEN_LOOKS: Final = 5_000
 """Objects that come to be, more than go, between two looks for garbage."""
+LOOKS: Final = (BETWEEN_LOOKS, 4, 50)
+"""That, and how many looks at the newest objects there are to one at older ones, which takes longer
+the more of them there are, and then to one at all."""
 TURN_SECONDS: Final = 0.0005
 """How long a thread may keep others waiting that could go on: Python begins with 5 ms."""
 
@@ -59,7 +62,7 @@ def seldom_collect() -> None:
     Nearly all that a run leaves behind goes by itself; what is looked for are the few cycles.
     """
     gc.freeze()
-    gc.set_threshold(BETWEEN_LOOKS)
+    gc.set_threshold(*LOOKS)
 
 
 def switch_often() -> None:

@@ -71,7 +71,21 @@ class RedisServer:
             await client.aclose()
 
     async def call(self, command: Callable[[], Awaitable[T]]) -> T:
-        """Run a command, again after a pause while the server is away.
+        """Run a command, again after a pause while the server is away, or owes us the answer.
+
+        Raises:
+            EventLogUnavailable: it stayed away, or refuses us.
+        """
+
+        async def timed() -> T:
+            # Not the client's own read timeout: it can swallow a cancellation.
+            async with asyncio.timeout(SILENCE_SECONDS):
+                return await command()
+
+        return await self.lasting(timed)
+
+    async def lasting(self, command: Callable[[], Awaitable[T]]) -> T:
+        """Run what raises by itself if the server owes the answer for too long; see ``call``.
 
         Raises:
             EventLogUnavailable: it stayed away, or refuses us.
@@ -81,9 +95,7 @@ class RedisServer:
         deadline, pause = loop.time() + limit, 0.02
         while True:
             try:
-                # Not the client's own read timeout: it can swallow a cancellation.
-                async with asyncio.timeout(SILENCE_SECONDS):
-                    answer = await command()
+                answer = await command()
             except AuthenticationError as error:
                 msg = "the Redis server of REDIS_URL refuses our credentials"
                 raise EventLogUnavailable(msg) from error

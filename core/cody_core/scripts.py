@@ -43,6 +43,8 @@ class ScriptReader:
 
     def read(self, payload: Payload) -> Iterable[Payload]:
         """Return what a payload becomes."""
+        if isinstance(payload, ItemDelta) and not (self._messages or self._calls):
+            return (payload,)
         match payload:
             case ItemStart(item_type="message") if self._mode == "script":
                 self._messages[payload.item_id] = _Blocks(payload)

@@ -5,13 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
-
-FEW: Final = 16
-"""So many who wait for a signal are woken at once."""
-PAUSE_SECONDS: Final = 0.0001
-"""For each of more, how long they are left to wait for more to come."""
-LONGEST_PAUSE: Final = 0.01
 
 
 @asynccontextmanager
@@ -31,17 +24,12 @@ async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
 
 
 class Signal:
-    """Wakes all who wait for it. Who comes later waits for the next time.
+    """Wakes all who wait for it. Who comes later waits for the next time."""
 
-    Few are woken at once. Many are woken a little later: what each of them is woken for costs
-    about the same for one event as for all that come until then.
-    """
-
-    __slots__ = ("_timer", "_waiting")
+    __slots__ = ("_waiting",)
 
     def __init__(self) -> None:
         self._waiting: list[asyncio.Future[None]] = []
-        self._timer: asyncio.TimerHandle | None = None
 
     async def wait(self) -> None:
         """Wait for the next time."""
@@ -56,16 +44,6 @@ class Signal:
 
     def send(self) -> None:
         """Wake all who wait."""
-        if len(self._waiting) <= FEW:
-            self._wake()
-        elif self._timer is None:
-            pause = min(len(self._waiting) * PAUSE_SECONDS, LONGEST_PAUSE)
-            self._timer = asyncio.get_running_loop().call_later(pause, self._wake)
-
-    def _wake(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         waiting, self._waiting = self._waiting, []
         for woken in waiting:
             if not woken.done():

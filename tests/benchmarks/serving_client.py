@@ -1,7 +1,8 @@
 """A client of ``cody serve`` that costs little: what it adds to a time counts against the server.
 
 A general client spends a millisecond on a request. This one writes bytes that were put together
-before, and looks for the few things in what comes that are measured.
+before, notes when something comes, and looks for what is measured in it when all is over: whoever
+listens a hundred times would otherwise be late by itself.
 """
 
 from __future__ import annotations
@@ -16,10 +17,14 @@ from typing import Any, Final
 
 _DELTA: Final = re.compile(rb'"delta_content":"(\d{8,}) ')
 _EVENT: Final = re.compile(rb"^event: (\w+)", re.MULTILINE)
-END: Final = (b"event: response_done\n", b"event: response_error\n")
+END: Final = re.compile(rb"^event: response_(done|error)\n.*\n\n", re.MULTILINE)
+LONGEST_END: Final = 2000
+"""Bytes of it: so much of what came before is looked at again."""
 CALL: Final = b'"type":"function_call",'
 OUTPUT: Final = b'"type":"function_call_output",'
 PATIENCE: Final = 60.0
+_READ: Final = memoryview(bytearray(1 << 16))
+"""What all listeners read into, one after the other."""
 
 
 class Api:
@@ -66,8 +71,8 @@ class Api:
         return found
 
 
-class Listener(asyncio.Protocol):
-    """Reads the stream of a run. All its times are of ``perf_counter``, in ms."""
+class Listener(asyncio.BufferedProtocol):
+    """Reads the stream of a run. Its times are of ``perf_counter``, in ms, and known at its end."""
 
     def __init__(self) -> None:
         self.late: list[float] = []
@@ -82,6 +87,7 @@ class Listener(asyncio.Protocol):
         """When its output was."""
         self.events = 0
         self._over = asyncio.get_running_loop().create_future()
+        self._came: list[tuple[int, bytes]] = []
         self._rest = b""
         self._asked = time.perf_counter_ns()
 
@@ -103,12 +109,32 @@ class Listener(asyncio.Protocol):
         """Wait for the end of the run, and return when it came."""
         async with asyncio.timeout(PATIENCE):
             when: float = await self._over
+        self._look()
         return when
 
-    def data_received(self, data: bytes) -> None:
-        """Look for what is measured in the events that are whole."""
-        now = time.perf_counter_ns()
-        whole, _, self._rest = (self._rest + data).rpartition(b"\n\n")
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where to put what comes; asyncio's own way takes three times as long."""
+        return _READ
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Note what comes, and when; at its end, say so."""
+        now, data = time.perf_counter_ns(), bytes(_READ[:nbytes])
+        self._came.append((now, data))
+        newest = self._rest + data
+        self._rest = newest[-LONGEST_END:]
+        if b"response_" in newest and (end := END.search(newest)) and not self._over.done():
+            assert end[1] == b"done", newest
+            self._over.set_result(now / 1e6)
+
+    def _look(self) -> None:
+        """Look for what is measured in the events, at each moment in those that were whole."""
+        came, self._came = self._came, []
+        rest = b""
+        for now, data in came:
+            whole, _, rest = (rest + data).rpartition(b"\n\n")
+            self._find(now, whole)
+
+    def _find(self, now: int, whole: bytes) -> None:
         self.events += len(_EVENT.findall(whole))
         stamps = _DELTA.findall(whole)
         if stamps and not self.late:
@@ -119,9 +145,6 @@ class Listener(asyncio.Protocol):
             self.called = now / 1e6
         if not self.answered and OUTPUT in whole:
             self.answered = now / 1e6
-        if any(end in whole for end in END):
-            assert END[0] in whole, whole[-2000:]
-            self._over.set_result(now / 1e6)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Say so, if the run has not ended: it would be waited for in vain."""

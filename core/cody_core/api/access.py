@@ -7,6 +7,8 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cody_core.api.outlet import outlet_of
+
 logger = logging.getLogger(__name__)
 
 
@@ -36,6 +38,8 @@ class AccessLog:
         try:
             await self._app(scope, receive, counted)
         finally:
+            if (outlet := outlet_of(scope)) is not None:
+                size += outlet.size
             fields = {
                 "client": scope["client"][0] if scope.get("client") else None,
                 "method": scope["method"],

@@ -8,6 +8,7 @@ from cody_core import __version__
 from cody_core.api import access, errors, health, lookups, runs, security, streams, threads
 from cody_core.api.dependencies import FAILURES, Served
 from cody_core.api.ending import Ending
+from cody_core.api.feed import Feeds
 from cody_core.client import Client
 from cody_core.settings import Settings
 
@@ -22,7 +23,7 @@ def create_app(client: Client, settings: Settings, ending: Ending) -> FastAPI:
         swagger_ui_oauth2_redirect_url=None,
         responses=FAILURES,
     )
-    app.state.served = Served(client, settings, ending)
+    app.state.served = Served(client, settings, ending, Feeds())
     app.include_router(health.router)
     # Streams come first: they are below the path of what they stream.
     for module in (streams, runs, threads, lookups):

@@ -15,6 +15,7 @@ from fastapi.responses import Response
 from pydantic import AfterValidator, BaseModel, StringConstraints
 
 from cody_core.api.ending import Ending
+from cody_core.api.feed import Feeds
 from cody_core.client import Client
 from cody_core.schema.events import START, offset_key
 from cody_core.schema.threads import Thread
@@ -29,6 +30,7 @@ class Served:
     client: Client
     settings: Settings
     ending: Ending
+    feeds: Feeds
 
 
 async def _served(request: Request) -> Served:

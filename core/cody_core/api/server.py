@@ -20,6 +20,7 @@ from fastapi import FastAPI
 
 from cody_core.api.app import create_app
 from cody_core.api.ending import Ending
+from cody_core.api.outlet import Connection
 from cody_core.api.security import is_loopback, token_of
 from cody_core.daemon import Stop, either, finish, seldom_collect, signals, switch_often
 from cody_core.errors import SettingsError
@@ -135,6 +136,7 @@ class _Server(uvicorn.Server):
 def _config(app: FastAPI, grace: float) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=Connection,
         lifespan="off",
         ws="none",
         log_config=None,

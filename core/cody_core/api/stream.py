@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing, suppress
 from typing import Final, Generic, TypeVar
 
 from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from cody_core.api.outlet import Outlet, outlet_of
 from cody_core.errors import CodyError
-from cody_core.schema.changes import Changes
-from cody_core.schema.events import Entry
-from cody_core.schema.news import RunNews
-from cody_core.schema.wire import ChangesBody, RunNewsBody
-from cody_core.sse import KEEP_ALIVE, encode
+from cody_core.sse import KEEP_ALIVE
 from cody_core.tasks import task_group
 
 logger = logging.getLogger(__name__)
@@ -35,46 +32,8 @@ HEADERS_SECONDS: Final = 0.25
 LAST_SECONDS: Final = 1.0
 """How long the stream of a run may take to its terminal event when the server ends."""
 
-_TYPE: Final = re.compile(rb'"run_id":"[^"]{36}","type":"([a-z_]{1,64})"')
-"""Where a stored event says its type: found without parsing the event."""
 
-
-def event_frames(batch: Sequence[Entry], *, batch_size: int) -> Iterator[bytes]:
-    """Yield the events of a run as frames, so many at once at most."""
-    for start in range(0, len(batch), batch_size):
-        yield b"".join(
-            [entry.frame or _frame(entry) for entry in batch[start : start + batch_size]]
-        )
-
-
-def news_frames(batch: Sequence[RunNews]) -> Iterator[bytes]:
-    """Yield word of runs as frames; an empty batch is a sign of life, which comes at once."""
-    yield b"".join(map(_news_frame, batch)) or KEEP_ALIVE
-
-
-def changes_frames(now: Changes) -> Iterator[bytes]:
-    """Yield how things stand as a frame. It has no id: there is nothing to resume."""
-    body = ChangesBody.model_validate(now)
-    yield encode(body.model_dump_json().encode(), event="changes", id="")
-
-
-def _news_frame(word: RunNews) -> bytes:
-    body = RunNewsBody(run_id=word.run_id, thread_id=word.thread_id, status=word.status)
-    kind = "run_started" if word.status is None else "run_ended"
-    return encode(body.model_dump_json().encode(), event=kind, id=word.offset)
-
-
-def _frame(entry: Entry) -> bytes:
-    data = entry.data
-    if found := _TYPE.search(data):
-        kind = found[1].decode()
-    else:  # written by somebody who orders fields in another way
-        kind = entry.payload.type if entry.payload is not None else "message"
-    entry.frame = encode(data, event=kind, id=entry.offset)
-    return entry.frame
-
-
-class EventStream(Response, Generic[T]):
+class EventStream(Response, ABC):
     """The response that writes frames until there are no more, or nobody reads them any more.
 
     Without a single frame it is a 204, which tells a browser not to come back. An error before the
@@ -86,8 +45,6 @@ class EventStream(Response, Generic[T]):
 
     def __init__(
         self,
-        batches: AsyncGenerator[T],
-        frames: Callable[[T], Iterable[bytes]],
         ending: asyncio.Event,
         *,
         interval: float = KEEP_ALIVE_SECONDS,
@@ -96,8 +53,6 @@ class EventStream(Response, Generic[T]):
         """Build it.
 
         Args:
-            batches: What there is to tell.
-            frames: Makes of a batch what is written.
             ending: Set when all streams are to end.
             interval: Seconds of silence before a keep-alive.
             last: Seconds for which frames may still come after that.
@@ -105,8 +60,7 @@ class EventStream(Response, Generic[T]):
         headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
         super().__init__(headers=headers)
         del self.headers["content-length"]
-        self._batches = batches
-        self._frames = frames
+        self._outlet: Outlet | None = None
         self._ending = ending
         self._interval = interval
         self._grace = last
@@ -117,6 +71,7 @@ class EventStream(Response, Generic[T]):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Write the stream; see the class."""
+        self._outlet = outlet_of(scope)
         async with task_group() as tasks:
             pump = tasks.create_task(self._pump(send))
             gone = tasks.create_task(_until_gone(receive))
@@ -135,19 +90,20 @@ class EventStream(Response, Generic[T]):
         await asyncio.sleep(self._grace)
 
     async def _pump(self, send: Send) -> None:
-        async with aclosing(self._batches):
-            try:
-                async for batch in self._batches:
-                    for frames in self._frames(batch):
-                        await self._write(send, frames)
-            except CodyError as error:
-                if not self._has_begun:
-                    raise
-                logger.warning("a stream was cut short: %s: %s", error.code, error.message)
+        try:
+            await self._tell(send)
+        except CodyError as error:
+            if not self._has_begun:
+                raise
+            logger.warning("a stream was cut short: %s: %s", error.code, error.message)
         if not self._has_begun:
             self.status_code = 204
             del self.headers["content-type"]
         await self._write(send, b"", is_last=True)
+
+    @abstractmethod
+    async def _tell(self, send: Send) -> None:
+        """Write all there is."""
 
     async def _keep_alive(self, send: Send) -> None:
         await asyncio.sleep(HEADERS_SECONDS)
@@ -165,7 +121,7 @@ class EventStream(Response, Generic[T]):
 
     async def _write(self, send: Send, data: bytes, *, is_last: bool = False) -> None:
         """Write a piece, the headers before the first, nothing after the last."""
-        if self._has_ended:
+        if self._has_ended or (not is_last and self._write_now(data)):
             return
         self._has_ended = is_last
         self._is_writing = True
@@ -179,6 +135,41 @@ class EventStream(Response, Generic[T]):
         finally:
             self._is_writing = False
         self._last = asyncio.get_running_loop().time()
+
+    def _write_now(self, data: bytes) -> bool:
+        """Write a piece after the first, if nothing has to be waited for; return whether."""
+        if self._is_writing or not (data and self._has_begun and self._is_free):
+            return False
+        assert self._outlet is not None
+        self._outlet.write(data)
+        self._last = asyncio.get_running_loop().time()
+        return True
+
+    @property
+    def _is_free(self) -> bool:
+        """Whether who is written to keeps up; ``False`` where that cannot be told."""
+        return self._outlet is not None and self._outlet.is_free
+
+
+class BatchStream(EventStream, Generic[T]):
+    """The stream of what comes in batches."""
+
+    def __init__(
+        self,
+        batches: AsyncGenerator[T],
+        frames: Callable[[T], Iterable[bytes]],
+        ending: asyncio.Event,
+    ) -> None:
+        """Build it; ``frames`` makes of a batch what is written."""
+        super().__init__(ending)
+        self._batches = batches
+        self._frames = frames
+
+    async def _tell(self, send: Send) -> None:
+        async with aclosing(self._batches):
+            async for batch in self._batches:
+                for frames in self._frames(batch):
+                    await self._write(send, frames)
 
 
 async def _until_gone(receive: Receive) -> None:

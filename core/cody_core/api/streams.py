@@ -9,14 +9,9 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from cody_core.api.dependencies import From, LastEventId, RunId, ServedHere, ThreadId, offset
-from cody_core.api.stream import (
-    KEEP_ALIVE_SECONDS,
-    LAST_SECONDS,
-    EventStream,
-    changes_frames,
-    event_frames,
-    news_frames,
-)
+from cody_core.api.frames import changes_frames, news_frames
+from cody_core.api.run_stream import RunStream
+from cody_core.api.stream import KEEP_ALIVE_SECONDS, BatchStream
 from cody_core.schema.events import START
 
 router = APIRouter(prefix="/api/v2", tags=["streams"])
@@ -50,12 +45,13 @@ async def stream(
 ) -> Response:
     """Stream a run's events as they are stored, from an offset on to the terminal event."""
     after = offset(last_event_id) or offset(from_) or START
-    return EventStream(
-        served.client.follow(run_id, after=after),
-        partial(event_frames, batch_size=batch_size),
+    return RunStream(
+        partial(served.client.follow, run_id),
+        served.feeds.of(run_id),
         served.ending.streams,
+        after=after,
+        batch_size=batch_size,
         interval=block_ms / 1000,
-        last=LAST_SECONDS,
     )
 
 
@@ -65,11 +61,11 @@ async def thread_events(
 ) -> Response:
     """Stream word of the runs of a thread: of those that are live, and of what begins and ends."""
     batches = served.client.watch(thread_id, after=offset(last_event_id) or None)
-    return EventStream(batches, news_frames, served.ending.streams)
+    return BatchStream(batches, news_frames, served.ending.streams)
 
 
 @router.get("/changes", response_class=Response, responses=_STREAM)
 async def changes(served: ServedHere, threads: bool = False) -> Response:
     """Stream how things stand: whether runs wait to be stored, and what is heard of threads."""
     found = served.client.changes(threads=threads)
-    return EventStream(found, changes_frames, served.ending.streams)
+    return BatchStream(found, changes_frames, served.ending.streams)

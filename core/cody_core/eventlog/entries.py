@@ -1,7 +1,8 @@
-"""The events of one run in memory: the newest as objects, all that are older packed.
+"""The events of one run in memory: the newest as objects, then as bytes, all older ones packed.
 
 Whoever follows a run reads its newest events, and reads them once; a run is kept for an hour. An
-event of a delta is a kilobyte as an object, some sixty bytes packed with its neighbours.
+event of a delta is a kilobyte as an object, which garbage collections look at besides, a third of
+that as bytes, and some sixty bytes packed with its neighbours.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ Key: TypeAlias = tuple[int, int]
 
 PAGE: Final = 256
 """Events that are packed together. As many, and up to twice as many, stay as they are."""
+FRESH: Final = 16
+"""Events before what somebody reads that stay objects: others may not be as far."""
 LEVEL: Final = 1
 """Compression, of zlib's levels: a higher one takes three times as long and saves a tenth."""
 
@@ -31,6 +34,7 @@ class Entries:
         self._pages: list[bytes] = []
         self._keys: list[Key] = []
         self._newest: list[Entry] = []
+        self._deflated = 0
 
     def __bool__(self) -> bool:
         """Tell whether there are any."""
@@ -61,6 +65,7 @@ class Entries:
             start = bisect_right(entries, key, key=attrgetter("key"))
             return entries[start : start + most]
         start = bisect_right(self._keys, key)
+        self._deflate(start - FRESH)
         return self._newest[start : start + most]
 
     def pack(self) -> None:
@@ -68,12 +73,19 @@ class Entries:
         while self._newest:
             self._pack(PAGE)
 
+    def _deflate(self, end: int) -> None:
+        """Deflate what has been read: those of the newest before an index."""
+        while self._deflated < end:
+            self._newest[self._deflated].deflate()
+            self._deflated += 1
+
     def _pack(self, count: int) -> None:
         entries, keys = self._newest[:count], self._keys[:count]
         lines = (b"%s %s" % (entry.offset.encode(), entry.data) for entry in entries)
         self._pages.append(zlib.compress(b"\n".join(lines), LEVEL))  # JSON has no line breaks
         self._ends.append(keys[-1])
         del self._newest[:count], self._keys[:count]
+        self._deflated = max(0, self._deflated - count)
 
 
 def _unpacked(page: bytes) -> list[Entry]:

@@ -84,7 +84,8 @@ class MemoryEventLog:
         """Append: there is nothing to wait for."""
         if not events:
             return []
-        run = self._runs.setdefault(run_id, _Run())
+        if (run := self._runs.get(run_id)) is None:
+            run = self._runs[run_id] = _Run()
         if run.closed or any(event.is_terminal for event in events[:-1]):
             msg = f"run {run_id!r} has ended: nothing can follow its terminal event"
             raise RunClosed(msg)

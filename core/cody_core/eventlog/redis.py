@@ -7,6 +7,7 @@ sent again after a broken connection land once, and what refuses what follows th
 
 The same script says in the stream ``codex:news`` that a run begins or has ended, and announces a
 run that workers are to take in the stream ``codex:runs``: none of it happens without the others.
+What somebody else adds to a run is said to the process that works on it, in a stream of that one.
 
 A run is forgotten some time after its end is stored. One that lost its writers before that could be
 done is forgotten when nobody has written to it, or followed it, for a week.
@@ -24,9 +25,9 @@ from weakref import WeakValueDictionary
 
 from cody_core.errors import AppendedBefore, RunClosed, TooManyRuns
 from cody_core.eventlog import Beginning
-from cody_core.eventlog.redis_batch import Batch
 from cody_core.eventlog.redis_streams import Streams
 from cody_core.eventlog.redis_tails import Fields, Stream
+from cody_core.eventlog.redis_wire import Argument, Script, Wire
 from cody_core.ids import new_id
 from cody_core.redis_server import PATIENCE_SECONDS, RedisServer
 from cody_core.schema.events import START, Entry, Event, ResponseStart
@@ -41,13 +42,13 @@ LEASE_MS = 7 * 24 * 3600 * 1000
 """How long a run stays that nobody writes to or follows, whatever became of it."""
 
 _APPEND = """
-local meta = redis.call('HMGET', KEYS[2], ARGV[1], 'ended')
+local meta = redis.call('HMGET', KEYS[2], ARGV[1], 'ended', 'worker', 'last')
 if meta[1] then
   local batch, first, last = string.match(meta[1], '^(%d+) (%S+) (%S+)$')
   if batch == ARGV[2] then
-    local ids = {}
+    local ids = {''}
     local entries = redis.call('XRANGE', KEYS[1], first, last)
-    for at, entry in ipairs(entries) do ids[at] = entry[1] end
+    for at, entry in ipairs(entries) do ids[at + 1] = entry[1] end
     return ids
   end
 end
@@ -58,9 +59,15 @@ end
 if ARGV[3] ~= '' and redis.call('HSETNX', KEYS[2], 'once:' .. ARGV[3], '1') == 0 then
   return {'before'}
 end
-local ids = {}
+local ids = {meta[4] or ''}
 for at = 11, #ARGV do ids[#ids + 1] = redis.call('XADD', KEYS[1], '*', 'event', ARGV[at]) end
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[2] .. ' ' .. ids[1] .. ' ' .. ids[#ids])
+local batch = ARGV[2] .. ' ' .. ids[2] .. ' ' .. ids[#ids]
+redis.call('HSET', KEYS[2], ARGV[1], batch, 'last', ids[#ids])
+if meta[3] and meta[3] ~= ARGV[1] then
+  local wake = 'codex:wake:' .. meta[3]
+  redis.call('XADD', wake, 'MAXLEN', '~', ARGV[5], '*', 'stream', KEYS[1])
+  redis.call('PEXPIRE', wake, ARGV[4])
+end
 local function say(thread, ...)
   redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[5], '*', 'run', ARGV[6], 'thread', thread, ...)
 end
@@ -78,7 +85,7 @@ redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
 return ids
 """
-"""Appends a batch and returns its offsets.
+"""Appends a batch and returns its offsets, behind that of what came before it, where that is known.
 
 Its arguments are: writer, number of the batch, what counts once, lease in ms, how much news is
 kept, run, its thread where it begins, its status where it ends, what workers are to take, how much
@@ -119,10 +126,11 @@ class RedisEventLog:
 
     def __init__(self, server: RedisServer, tasks: asyncio.TaskGroup) -> None:
         self.server = server
-        self._streams = Streams(server, tasks)
-        self._append = Batch(server, tasks, _APPEND)
-        self._begin = server.client.register_script(_BEGIN)
+        self._wire = Wire(server)
         self._writer = f"writer:{new_id()}"
+        self._streams = Streams(server, self._wire, tasks, f"codex:wake:{self._writer}")
+        self._append = Script(server, self._wire, _APPEND)
+        self._begin = Script(server, self._wire, _BEGIN)
         # Counted over all runs: a run that was expired here may still remember our last number.
         self._numbers = itertools.count(1)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -170,21 +178,32 @@ class RedisEventLog:
         lock = self._locks.setdefault(run_id, asyncio.Lock())
         async with lock:
             keys = [stream_key(run_id), meta_key(run_id), NEWS, WORK]
-            args: list[str | int | bytes] = [
+            data = [event.to_json() for event in events]
+            args: list[Argument] = [
                 *(self._writer, next(self._numbers), once or "", LEASE_MS, NEWS_KEPT, run_id),
                 *(_begun(events[0]), run_end(events[-1].payload) or ""),
                 *((work.data, work.limit) if work is not None else ("", 0)),
-                *(event.to_json() for event in events),
+                *data,
             ]
-            offsets = await self._append.call(keys, args)
-        if offsets == [b"before"]:
+            previous, *offsets = [said.decode() for said in await self._append.run(keys, args)]
+        if previous == "before":
             msg = f"{once!r} was appended to run {run_id!r} already"
             raise AppendedBefore(msg)
-        if offsets == [b"ended"]:
+        if previous == "ended":
             raise _closed(run_id)
-        if offsets == [b"full"] and work is not None:
+        if previous == "full" and work is not None:
             raise TooManyRuns.of(work.limit)
-        return [offset.decode() for offset in offsets]
+        self._streams.tails.added(
+            keys[0],
+            previous,
+            [
+                Entry(offset, event=event, data=line)
+                for offset, event, line in zip(offsets, events, data, strict=True)
+            ],
+        )
+        if events[-1].is_terminal:
+            self._streams.tails.disown(keys[0])
+        return offsets
 
     def append_now(self, run_id: str, events: Sequence[Event]) -> None:
         """Return nothing: there is a server to be waited for."""
@@ -197,22 +216,24 @@ class RedisEventLog:
         async def keep() -> None:
             await self._expire(run_id, LEASE_MS)
 
-        stream = Stream(stream_key(run_id), _entry, _is_terminal, keep)
+        stream = Stream(stream_key(run_id), _entry, _is_terminal, keep, Entry.deflate)
         return self._streams.read(stream, after=after, follow=follow)
 
     async def begin(self, run_id: str) -> Beginning:
         """Note who works on the run, and tell how it was found."""
         keys = [stream_key(run_id), meta_key(run_id)]
-        found = await self.server.call(lambda: self._begin(keys=keys, args=[self._writer]))
+        found = await self._begin.run(keys, [self._writer])
+        if found == b"first":
+            self._streams.tails.own(keys[0])
         return cast("Beginning", found.decode())
 
     async def exists(self, run_id: str) -> bool:
         """Tell whether the run has any event in the log."""
-        client, key = self.server.client, stream_key(run_id)
-        return bool(await self.server.call(lambda: client.exists(key)))
+        return bool(await self._wire.call("EXISTS", stream_key(run_id)))
 
     async def expire(self, run_id: str, *, seconds: float) -> None:
         """Let the server forget the run after that time."""
+        self._streams.tails.disown(stream_key(run_id))
         await self._expire(run_id, max(1, int(seconds * 1000)))
 
     def news(self, *, after: str, follow: bool = True) -> AsyncGenerator[Sequence[RunNews]]:
@@ -227,16 +248,11 @@ class RedisEventLog:
     async def aclose(self) -> None:
         """Stop reading and writing; those who follow end."""
         self._streams.close()
-        self._append.close()
+        self._wire.close()
 
     async def _expire(self, run_id: str, milliseconds: int) -> None:
-        async def both() -> None:
-            async with self.server.client.pipeline(transaction=True) as pipe:
-                for key in (stream_key(run_id), meta_key(run_id)):
-                    pipe.pexpire(key, milliseconds)
-                await pipe.execute()
-
-        await self.server.call(both)
+        for key in (stream_key(run_id), meta_key(run_id)):
+            await self._wire.call("PEXPIRE", key, milliseconds)
 
 
 def _closed(run_id: str) -> RunClosed:

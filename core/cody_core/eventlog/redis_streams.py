@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from typing import cast
 
 from cody_core.eventlog.redis_tails import BATCH, E, Reply, Stream, Tails
+from cody_core.eventlog.redis_wire import Wire
 from cody_core.redis_server import RedisServer
 from cody_core.schema.events import START, offset_key
 
@@ -14,9 +14,11 @@ from cody_core.schema.events import START, offset_key
 class Streams:
     """All streams that are followed in this process."""
 
-    def __init__(self, server: RedisServer, tasks: asyncio.TaskGroup) -> None:
-        self._server = server
-        self._tails = Tails(server, tasks)
+    def __init__(
+        self, server: RedisServer, wire: Wire, tasks: asyncio.TaskGroup, wake_key: str
+    ) -> None:
+        self._wire = wire
+        self.tails = Tails(server, wire, tasks, wake_key)
         self._closed = False
 
     async def read(
@@ -43,7 +45,7 @@ class Streams:
                 return
         if not follow or self._closed:
             return
-        async with self._tails.join(stream, position) as tail:
+        async with self.tails.join(stream, position) as tail:
             while not tail.stopped:
                 recent = tail.after(position)
                 batch = await self._range(stream, position) if recent is None else recent
@@ -65,17 +67,15 @@ class Streams:
     def close(self) -> None:
         """Stop reading; those who follow through them end."""
         self._closed = True
-        self._tails.close()
+        self.tails.close()
 
     async def _range(self, stream: Stream[E], after: str) -> list[E]:
-        client, start = self._server.client, f"({after}"
-        reply = await self._server.call(lambda: client.xrange(stream.key, start, "+", BATCH))
-        return stream.entries(cast("Reply", reply))
+        reply = await self._wire.call("XRANGE", stream.key, f"({after}", "+", "COUNT", BATCH)
+        return stream.entries(reply)
 
     async def _last(self, stream: Stream[E]) -> Reply:
-        client = self._server.client
-        reply = await self._server.call(lambda: client.xrevrange(stream.key, count=1))
-        return cast("Reply", reply)
+        reply: Reply = await self._wire.call("XREVRANGE", stream.key, "+", "-", "COUNT", 1)
+        return reply
 
     async def _is_over(self, stream: Stream[E], position: str) -> bool:
         """Tell whether nothing can come after an offset: it is the end, or all is forgotten."""

@@ -16,9 +16,15 @@ LIMIT = 1 << 18
 
 As many may come that bring nothing of a body, such as a head, before the other side is given up.
 """
+_READ = memoryview(bytearray(1 << 16))
+"""What all connections read into, one after the other: nothing of it is kept.
+
+To have asyncio make room for each read, as much as there could be to read, would take three times
+as long as the read itself.
+"""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """A connection from when it is made to when either side closes it."""
 
     def __init__(self, gone: Callable[[Connection], None]) -> None:
@@ -184,19 +190,23 @@ class Connection(asyncio.Protocol):
         """Take the connection."""
         self._transport = cast("asyncio.Transport", transport)  # of other loops it is no subclass
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where to put what comes."""
+        return _READ
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take what comes; what nobody asked for, or is no HTTP, ends the connection."""
         try:
             if not self._is_asked:
                 raise httptools.HttpParserError("an answer to no question")
             self._has_begun = True
-            self._parse(data)
+            self._parse(_READ[:nbytes])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(httpx2.RemoteProtocolError(f"what comes is not HTTP: {error}"))
             self.close()
         self._wake()
 
-    def _parse(self, data: bytes) -> None:
+    def _parse(self, data: memoryview) -> None:
         self._is_under_way = False
         self._parser.feed_data(data)
         self._around = 0 if self._is_under_way else self._around + len(data)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from cody_core.ids import new_id, now_ms
 from cody_core.schema.base import Milliseconds, NonEmpty, Omittable, Shape, Uuid
@@ -242,37 +242,52 @@ class Event(Shape):
 
 _DELTA_FIELDS = set(ItemDelta.model_fields)
 _EVENT_FIELDS = set(Event.model_fields)
+_RUN_ID: TypeAdapter[str] = TypeAdapter(Uuid)
 
 
 class EventFactory:
     """Makes the envelopes of one run: ids, timestamps and trace context in one place."""
 
     def __init__(self, run_id: str, trace: TraceContext) -> None:
-        self.run_id = run_id
+        """Build it.
+
+        Raises:
+            ValueError: ``run_id`` is not a UUID.
+        """
+        self.run_id = _RUN_ID.validate_python(run_id)
         self.trace = trace
 
     def __call__(self, payload: Payload, *, timestamp: int | None = None) -> Event:
         """Wrap a payload; ``timestamp`` is in milliseconds and defaults to now."""
-        event = Event(
-            event_id=new_id(),
-            timestamp=now_ms() if timestamp is None else timestamp,
-            trace_context=self.trace,
-            run_id=self.run_id,
-            type=payload.type,
-            payload=payload,
+        event = Event.__new__(Event)
+        # All of it is valid already: to look again takes as long as all the rest.
+        _fill(
+            event,
+            {
+                "event_id": new_id(),
+                "timestamp": now_ms() if timestamp is None else timestamp,
+                "trace_context": self.trace,
+                "run_id": self.run_id,
+                "type": payload.type,
+                "payload": payload,
+            },
+            _EVENT_FIELDS,
         )
-        _share(event, _EVENT_FIELDS)
         if isinstance(payload, ItemDelta):
-            _share(payload, _DELTA_FIELDS)
+            object.__setattr__(payload, "__pydantic_fields_set__", _DELTA_FIELDS)
         return event
 
 
-def _share(shape: Shape, fields: set[str]) -> None:
-    """Let shapes of a kind have one set of the fields that are set, which are all of them.
+def _fill(shape: Shape, values: dict[str, Any], fields: set[str]) -> None:
+    """Give a shape its values.
 
-    Pydantic makes one for each, and those are half of the memory that a run of deltas takes.
+    Shapes of a kind have one set of the fields that are set, which are all of them. Pydantic makes
+    one for each, and those are half of the memory that a run of deltas takes.
     """
+    object.__setattr__(shape, "__dict__", values)
     object.__setattr__(shape, "__pydantic_fields_set__", fields)
+    object.__setattr__(shape, "__pydantic_extra__", None)
+    object.__setattr__(shape, "__pydantic_private__", None)
 
 
 _MAY_END = re.compile(rb'"response_(done|error)"')
@@ -341,6 +356,11 @@ class Entry:
         if self._data is None:
             self._data = self.event.to_json()
         return self._data
+
+    def deflate(self) -> None:
+        """Keep nothing but the stored bytes, until somebody asks for more."""
+        self._data = self.data
+        self._event = self.frame = None
 
     @property
     def payload(self) -> Payload | None:

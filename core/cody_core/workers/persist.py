@@ -211,8 +211,9 @@ class _Saver:
 
     def take(self, batch: Sequence[Entry]) -> None:
         self._dirty.set()
-        if any(isinstance(entry.payload, _BOUNDARIES) for entry in batch):
-            self._urgent.set()
+        for entry in batch:
+            if isinstance(entry.payload, _BOUNDARIES):
+                self._urgent.set()
 
     def finish(self) -> None:
         self._finished = True

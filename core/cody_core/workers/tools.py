@@ -20,6 +20,7 @@ from cody_core.schema.events import (
     ApprovalResolved,
     Entry,
     EventFactory,
+    ItemDelta,
     ItemDone,
     ItemStart,
     ResponseDone,
@@ -138,6 +139,8 @@ class _Work:
     def take(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             match entry.payload:
+                case ItemDelta():  # nearly all are
+                    pass
                 case ItemDone(final_item=FunctionCall() | ScriptExecution() as item):
                     # The model may have written more before it heard that nobody wants it any more.
                     if not self._aborted and _key(item) not in self._mirror.answered:

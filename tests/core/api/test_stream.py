@@ -6,14 +6,17 @@ import asyncio
 import gc
 import socket
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
+import httptools
 import httpx
 import pytest
-from cody_core.api.stream import EventStream, event_frames
+from cody_core.api.frames import event_frames
+from cody_core.api.stream import EventStream
 from cody_core.ids import new_id
 from cody_core.providers.scripted import Hang, Say, ScriptedProvider
 from cody_core.schema.events import Entry
-from cody_core.sse import Decoder
+from cody_core.sse import Decoder, ServerSentEvent
 from support.server import Served, served
 from support.shapes import events, started
 
@@ -171,7 +174,8 @@ async def test_a_reader_that_goes_away_leaves_nothing_behind_and_the_run_goes_on
         assert (await server.core.run(submitted["runId"])).status == "in_progress"
 
 
-async def test_a_slow_reader_holds_up_nobody_and_gets_everything() -> None:
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+async def test_a_slow_reader_holds_up_nobody_and_gets_everything(version: str) -> None:
     async with served(ScriptedProvider([[Say("a line of text\n" * 5_000)]])) as server:
         submitted = await server.submit()
         host, _, port = server.url.removeprefix("http://").partition(":")
@@ -180,16 +184,58 @@ async def test_a_slow_reader_holds_up_nobody_and_gets_everything() -> None:
         slow.setblocking(False)
         loop = asyncio.get_running_loop()
         await loop.sock_connect(slow, (host, int(port)))
-        head = f"GET {submitted['streamUrl']} HTTP/1.0\r\nHost: {host}\r\n\r\n"
+        head = f"GET {submitted['streamUrl']} HTTP/{version}\r\nHost: {host}\r\n"
+        head += "Connection: close\r\n\r\n"
         await loop.sock_sendall(slow, head.encode())
-        quick = await server.events(submitted["streamUrl"])
-        received = b""
+        async with asyncio.TaskGroup() as tasks:
+            quick = [tasks.create_task(server.events(submitted["streamUrl"])) for _ in range(3)]
+        body = _Body()
+        parser = httptools.HttpResponseParser(body)
         while chunk := await loop.sock_recv(slow, 1 << 16):
-            received += chunk
+            parser.feed_data(chunk)
         slow.close()
-    late = Decoder().feed(received.partition(b"\r\n\r\n")[2])
-    assert late == quick
-    assert len(quick) > 5_000
+    late = Decoder().feed(b"".join(body.parts))
+    assert all(task.result() == late for task in quick)
+    assert len(late) > 5_000
+
+
+class _Body:
+    """Takes what a parser finds of a body."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+
+    def on_body(self, part: bytes) -> None:
+        self.parts.append(part)
+
+
+async def test_when_one_goes_away_that_others_are_read_for_by_they_get_the_rest() -> None:
+    async with (
+        served(ScriptedProvider([[Hang(after="so far")]])) as server,
+        asyncio.timeout(30),
+    ):
+        submitted = await server.submit()
+        url = submitted["streamUrl"]
+
+        async def until_text(stream: AsyncIterator[ServerSentEvent]) -> list[ServerSentEvent]:
+            found = []
+            async for event in stream:
+                found.append(event)
+                if event.event == "item_delta":
+                    break
+            return found
+
+        async with AsyncExitStack() as stack:
+            first = AsyncExitStack()
+            streams = [await first.enter_async_context(server.stream(url))]
+            streams += [await stack.enter_async_context(server.stream(url)) for _ in range(5)]
+            begun = [await until_text(stream) for stream in streams]
+            await first.aclose()
+            await server.core.cancel(submitted["runId"])
+            rest = [[event async for event in stream] for stream in streams[1:]]
+        whole = await server.events(url)
+    assert len({event.id for event in whole}) == len(whole)
+    assert all([*head, *tail] == whole for head, tail in zip(begun[1:], rest, strict=True))
 
 
 async def test_all_listeners_get_the_same() -> None:

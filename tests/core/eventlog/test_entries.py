@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 
 import pytest
-from cody_core.eventlog.entries import PAGE, Entries
+from cody_core.eventlog.entries import FRESH, PAGE, Entries
 from cody_core.ids import new_id
-from cody_core.schema.events import EventFactory, ItemDelta, TraceContext
+from cody_core.schema.events import Event, EventFactory, ItemDelta, TraceContext
 
 EVENT = EventFactory(new_id(), TraceContext(traceparent=f"00-{'a' * 32}-{'b' * 16}-01"))
 ITEM = new_id()
@@ -75,3 +76,17 @@ def test_packed_events_take_a_tenth_of_the_memory() -> None:
     finally:
         tracemalloc.stop()
     assert packed * 5 < mixed
+
+
+def test_what_has_been_read_is_kept_as_bytes_and_read_again_as_it_was() -> None:
+    entries, last = Entries(), (0, 0)
+    for n in range(PAGE):
+        entries.add((1_000, n), EVENT(ItemDelta(item_id=ITEM, delta_content=f"{n}")))
+        (entry,) = entries.after(last, 10)
+        last = entry.key
+    alive = [found for found in gc.get_objects() if isinstance(found, Event)]
+    assert len([event for event in alive if event.run_id == EVENT.run_id]) <= FRESH + 2
+    again = entries.after((0, 0), PAGE)
+    assert [entry.event.payload for entry in again] == [
+        ItemDelta(item_id=ITEM, delta_content=f"{n}") for n in range(PAGE)
+    ]

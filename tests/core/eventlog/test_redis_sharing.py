@@ -13,7 +13,7 @@ from cody_core.eventlog import redis as redis_module
 from cody_core.eventlog import redis_tails
 from cody_core.eventlog.redis import RedisEventLog
 from cody_core.ids import new_id
-from cody_core.schema.events import ResponseDone
+from cody_core.schema.events import ItemDelta, ResponseDone
 from cody_core.tasks import task_group
 from support.redis import RedisServer
 from support.shapes import events, started
@@ -94,6 +94,58 @@ async def test_what_is_followed_later_is_read_along_at_once(redis_server: RedisS
                 await log.append(second, events(done, run_id=second))
                 await later
                 waiting.cancel()
+
+
+async def test_what_others_add_to_a_run_that_is_worked_on_here_is_read_at_once(
+    redis_server: RedisServer, run_id: str
+) -> None:
+    async with (
+        RedisEventLog.open(redis_server.url) as here,
+        RedisEventLog.open(redis_server.url) as there,
+        redis.asyncio.Redis.from_url(redis_server.url) as client,
+        asyncio.timeout(redis_tails.BLOCK_MS / 1000),
+    ):
+        await here.append(run_id, events(started(run_id), run_id=run_id))
+        assert await here.begin(run_id) == "first"
+        async with aclosing(here.read(run_id)) as reader, task_group() as tasks:
+            await anext(reader)
+            following = tasks.create_task(_drain(reader))
+            while not await _blocked(client):
+                await asyncio.sleep(0.001)
+            done = ResponseDone(response_id=run_id, status="complete")
+            await there.append(run_id, events(done, run_id=run_id))
+            assert await following == 1
+
+
+async def test_what_is_added_here_and_elsewhere_is_read_in_the_order_it_is_in(
+    redis_server: RedisServer, run_id: str
+) -> None:
+    delta = ItemDelta(item_id="a", delta_content="x")
+    async with (
+        RedisEventLog.open(redis_server.url) as here,
+        RedisEventLog.open(redis_server.url) as there,
+        asyncio.timeout(20),
+    ):
+        await here.append(run_id, events(started(run_id), run_id=run_id))
+
+        async def add(log: RedisEventLog) -> None:
+            for _ in range(100):
+                await log.append(run_id, events(delta, delta, run_id=run_id))
+
+        async def offsets(log: RedisEventLog) -> list[str]:
+            return [entry.offset async for batch in log.read(run_id) for entry in batch]
+
+        async with task_group() as tasks:
+            reading = [tasks.create_task(offsets(log)) for log in (here, there)]
+            adding = [tasks.create_task(add(log)) for log in (here, there)]
+            assert await here.begin(run_id) == "first"  # while others are at it
+            later = tasks.create_task(offsets(here))
+            await asyncio.wait(adding)
+            done = ResponseDone(response_id=run_id, status="complete")
+            await here.append(run_id, events(done, run_id=run_id))
+        stored = [e.offset async for batch in there.read(run_id, follow=False) for e in batch]
+        assert len(stored) == 402
+        assert all(task.result() == stored for task in (*reading, later))
 
 
 async def test_a_server_that_has_forgotten_the_script_is_given_it_again(
