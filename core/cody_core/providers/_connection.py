@@ -191,7 +191,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = cast("asyncio.Transport", transport)  # of other loops it is no subclass
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Return where to put what comes."""
+        """Return where to put what comes, however many bytes are hinted at."""
         return _READ
 
     def buffer_updated(self, nbytes: int) -> None:
