@@ -107,24 +107,24 @@ class ConvexStore:
             raise StoreError(msg)
         _refuse_large(thread.title, thread.summary)
         token = new_id()
-        is_new = await self._api.mutation(
-            "threads:create",
-            threadId=thread.id,
-            token=token,
-            hidden=bool(runs),
-            title=thread.title,
-            text=fold(thread.title),
-            summary=thread.summary,
-            tags=thread.tags,
-            agentRole=thread.agent_role,
-            modelId=thread.model_id,
-            providerId=thread.provider_id,
-            createdAt=thread.created_at,
-            updatedAt=thread.updated_at,
-        )
-        if is_new and not runs:
-            self._recent.keep_thread(thread)
-            self._recent.keep_runs(thread.id, ())
+        with self._recent.creating(thread) as created:
+            is_new = await self._api.mutation(
+                "threads:create",
+                threadId=thread.id,
+                token=token,
+                hidden=bool(runs),
+                title=thread.title,
+                text=fold(thread.title),
+                summary=thread.summary,
+                tags=thread.tags,
+                agentRole=thread.agent_role,
+                modelId=thread.model_id,
+                providerId=thread.provider_id,
+                createdAt=thread.created_at,
+                updatedAt=thread.updated_at,
+            )
+            if is_new and not runs:
+                created()
         if not is_new or not runs:
             return bool(is_new)
         for run in runs:

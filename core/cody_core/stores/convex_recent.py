@@ -6,7 +6,8 @@ seen when the deployment is back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from cody_core.schema.response import Response
@@ -21,6 +22,8 @@ class Recent:
     def __init__(self) -> None:
         self._threads: dict[str, Thread] = {}
         self._runs: dict[str, dict[str, Response]] = {}
+        self._first: list[tuple[str, dict[str, Response]]] = []
+        """What is saved of threads while they are created: that it is may be known sooner."""
 
     def thread(self, thread_id: str) -> Thread | None:
         """Return a thread, if it is kept."""
@@ -32,6 +35,22 @@ class Recent:
         if runs is None:
             return None
         return sorted(runs.values(), key=lambda run: (run.created_at, run.id))
+
+    @contextmanager
+    def creating(self, thread: Thread) -> Iterator[Callable[[], None]]:
+        """Create a thread; what is yielded is called when it is there, and was not before."""
+        runs: dict[str, Response] = {}
+        first = (thread.id, runs)
+        self._first.append(first)
+
+        def is_new() -> None:
+            self.keep_thread(thread)
+            self.keep_runs(thread.id, list(runs.values()))
+
+        try:
+            yield is_new
+        finally:
+            self._first = [other for other in self._first if other is not first]
 
     def keep_thread(self, thread: Thread) -> None:
         """Keep a thread as it is, in place of the one not used for longest."""
@@ -47,8 +66,10 @@ class Recent:
 
     def keep_run(self, run: Response) -> None:
         """Keep a state of a run, if the runs of its thread are kept."""
-        if (runs := self._runs.get(run.thread_id)) is not None:
-            runs[run.id] = run
+        kept = [runs for thread_id, runs in self._first if thread_id == run.thread_id]
+        for runs in (*kept, self._runs.get(run.thread_id)):
+            if runs is not None:
+                runs[run.id] = run
 
     def forget(self, thread_id: str) -> None:
         """Keep nothing of a thread."""
