@@ -28,7 +28,7 @@ DONE = ResponseDone(response_id=RUN, status="complete", finish_reason="stop")
 
 
 class TryingStore(SqliteStore):
-    """Counts what it is to save and what is saved, waits at its gate, and is away as often as it is told."""
+    """Counts what it is to save and has saved, waits at its gate, is away as often as told."""
 
     failures = 0
     attempts = 0
