@@ -245,8 +245,8 @@ class ConvexStore:
         written = await self._sender.save(write)
         if presence is not None and (response.is_terminal or not written):
             presence.end(response.id)
-        if written:
-            self._recent.keep_run(response)
+        # One that was not written is there: the answer to an earlier try may have been lost.
+        self._recent.keep_run(response, newer=written)
         return written
 
     # Reading

@@ -64,11 +64,11 @@ class Recent:
         if thread_id in self._threads:
             self._runs[thread_id] = {run.id: run for run in runs}
 
-    def keep_run(self, run: Response) -> None:
-        """Keep a state of a run, if the runs of its thread are kept."""
+    def keep_run(self, run: Response, *, newer: bool = True) -> None:
+        """Keep a state of a run, if the runs of its thread are kept; if not newer, at least one."""
         kept = [runs for thread_id, runs in self._first if thread_id == run.thread_id]
         for runs in (*kept, self._runs.get(run.thread_id)):
-            if runs is not None:
+            if runs is not None and (newer or run.id not in runs):
                 runs[run.id] = run
 
     def forget(self, thread_id: str) -> None:

@@ -69,13 +69,13 @@ async def test_a_redis_server_that_shows_its_configuration_to_nobody_is_in_order
     own_redis: RedisServer,
 ) -> None:
     with redis.Redis.from_url(own_redis.url) as client:
-        client.acl_setuser("cody", True, passwords=["+pw"], categories=["+@all"], keys=["*"],
+        client.acl_setuser("cody", True, passwords=["+hunter2"], categories=["+@all"], keys=["*"],
                            commands=["-config"])  # fmt: skip
         client.config_set("appendonly", "no")
-    url = own_redis.url.replace("unix://", "unix://cody:pw@")
+    url = own_redis.url.replace("unix://", "unix://cody:hunter2@")
     (found,) = await servers.redis(load_settings(redis_url=url))
     assert found.state == "ok"
-    assert "pw" not in found.text
+    assert "hunter2" not in found.text
 
 
 @pytest.mark.parametrize(

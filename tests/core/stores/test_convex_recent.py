@@ -25,3 +25,13 @@ def test_of_a_thread_that_was_there_before_not_all_runs_are_known() -> None:
         recent.keep_run(response())
     recent.keep_thread(NEW)
     assert recent.runs(THREAD) is None
+
+
+def test_a_run_whose_first_save_had_no_answer_is_kept_with_the_second() -> None:
+    recent, run = Recent(), response()
+    recent.keep_thread(NEW)
+    recent.keep_runs(THREAD, ())
+    recent.keep_run(run, newer=False)
+    assert recent.runs(THREAD) == [run]
+    recent.keep_run(response(status="aborted"), newer=False)
+    assert recent.runs(THREAD) == [run]
