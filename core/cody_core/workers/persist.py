@@ -144,6 +144,7 @@ class Persister:
             self._owner,
             self._pace,
             new_thread,
+            self._created,
             self._tell,
             self._hurry,
         )
@@ -167,6 +168,12 @@ class Persister:
             if left is not None or saver.failures:
                 self._tell()
 
+    def _created(self, thread_id: str) -> None:
+        """Take notice that a thread is stored: who looks for its runs finds them in the store."""
+        for saver in self._runs.values():
+            if saver.new_thread is not None and saver.new_thread.id == thread_id:
+                saver.new_thread = None
+
     def _pace(self) -> float:
         """Return the seconds between two saves of a run while its text streams."""
         return self._interval * max(1.0, len(self._runs) / AT_EASE)
@@ -189,6 +196,7 @@ class _Saver:
         owner: str,
         interval: Callable[[], float],
         new_thread: Thread | None,
+        created: Callable[[str], None],
         tell: Callable[[], None],
         hurry: asyncio.Event,
     ) -> None:
@@ -196,6 +204,7 @@ class _Saver:
         self.reducer = mirror.reducer
         self.new_thread = new_thread
         self.failures = 0
+        self._created = created
         self._store = store
         self._outbox = outbox
         self._owner = owner
@@ -297,9 +306,9 @@ class _Saver:
         # Kept until the save has succeeded: a save that fails must not forget what had changed.
         # Taken before anything is awaited: what changes from then on is not in this write.
         self._changed |= self.reducer.take_changes()
-        if self.new_thread is not None:
-            await self._store.create_thread(self.new_thread)
-            self.new_thread = None
+        if (new := self.new_thread) is not None:
+            await self._store.create_thread(new)
+            self._created(new.id)
         await self._store.save_run(replace(write, changed=self._changed))
         self._changed = frozenset()
         self._saved = write.version

@@ -8,9 +8,17 @@ import pytest
 from cody_core.errors import EventLogUnavailable, StoreCorrupt, StoreUnavailable
 from cody_core.eventlog import EventLog
 from cody_core.eventlog.memory import MemoryEventLog
-from cody_core.ids import new_id
+from cody_core.ids import new_id, traceparent
 from cody_core.reducer import SEQUENCE_ERROR, ResponseReducer
-from cody_core.schema.events import ItemDelta, ItemDone, ItemStart, Payload, ResponseDone
+from cody_core.schema.events import (
+    EventFactory,
+    ItemDelta,
+    ItemDone,
+    ItemStart,
+    Payload,
+    ResponseDone,
+    TraceContext,
+)
 from cody_core.schema.items import Message
 from cody_core.schema.response import Response
 from cody_core.schema.threads import Thread
@@ -264,6 +272,28 @@ async def test_a_new_thread_is_stored_along_with_its_run(
     stored = await store.get_thread(thread.id)
     assert stored is not None
     assert stored.title == "new"
+
+
+async def test_a_thread_that_one_of_its_runs_has_brought_is_new_for_none_of_them(
+    log: MemoryEventLog, store: TryingStore, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(persist, "FIRST_PAUSE", 60.0)
+    monkeypatch.setattr(persist, "LONGEST_PAUSE", 60.0)
+    thread, other = THREAD_OF_RUN.model_copy(update={"id": new_id()}), new_id()
+    saving = persister(log, store, outbox)
+    store.failures = 1
+    async with asyncio.TaskGroup() as tasks:
+        await add(log, started(thread_id=thread.id), DONE)
+        waits = tasks.create_task(saving.run(RUN, thread))
+        await until(lambda: saving.pending == {RUN})
+        ended = DONE.model_copy(update={"response_id": other})
+        made = EventFactory(other, TraceContext(traceparent=traceparent(other)))
+        await log.append(other, [made(started(other, thread.id)), made(ended)])
+        assert saving.new_thread(thread.id) == thread
+        await saving.run(other, thread)
+        assert saving.new_thread(thread.id) is None
+        assert [run.id for run in await store.list_runs(thread.id)] == [other]
+        waits.cancel()
 
 
 async def test_what_changes_while_the_thread_is_stored_is_saved_too(
