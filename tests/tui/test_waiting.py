@@ -58,6 +58,7 @@ async def test_a_question_that_comes_later_calls_the_user_and_marks_the_thread(
         key(pilot, "ctrl+n")
         await until(pilot, lambda: state(pilot) == "ready")
         await until(pilot, lambda: "Leave a note waits (^G)" in line(pilot))
+        await until(pilot, lambda: any(isinstance(each, Called) for each in heard))
         calls = {(each.text, each.seconds) for each in heard if isinstance(each, Called)}
         assert calls == {("It waits for you: Leave a note", None)}
         key(pilot, "ctrl+b")
