@@ -315,7 +315,8 @@ class CodyApp(TerminalApp):
         if self._connection is None:
             return
         with contextlib.suppress(WorkerCancelled, WorkerFailed):
-            await self._connection.wait()
+            # Who waits may be cancelled. What is waited for must not be: it stores what came.
+            await asyncio.shield(self._connection.wait())
 
     def action_copy_or_warn(self) -> None:
         """Copy, or say why nothing was: no key that other programs stop with ends work here."""
