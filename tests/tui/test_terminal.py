@@ -249,7 +249,7 @@ def test_a_program_that_is_stopped_and_continued_from_outside_goes_on() -> None:
 
 
 def test_a_hang_up_that_also_continues_the_program_ends_it() -> None:
-    for _ in range(5):  # the order is the kernel's
+    for _ in range(2):  # the order is the kernel's
         with terminal(SCRIPT, "-m", "demo/echo") as term:
             term.wait_for(READY)
             term.child.kill(signal.SIGCONT)
