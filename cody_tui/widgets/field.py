@@ -125,6 +125,11 @@ class Field(Still, TextArea, inherit_bindings=False):
             self._theme.is_current = False
         super().notify_style_update()
 
+    def _recompute_cursor_offset(self) -> None:
+        # An undo may scroll while the cursor still stands on a line that is gone.
+        if self.cursor_location[0] < self.document.line_count:
+            super()._recompute_cursor_offset()  # type: ignore[no-untyped-call]  # as Textual has it
+
     def render_lines(self, crop: Region) -> list[Strip]:
         """Draw, and let the terminal's cursor stand at the caret: input methods open there.
 
