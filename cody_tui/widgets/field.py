@@ -142,6 +142,10 @@ class Field(Still, TextArea, inherit_bindings=False):
             )
         return super().render_lines(crop)
 
+    def render_line(self, y: int) -> Strip:
+        """Draw a row; where there is no room there is nothing to wrap the placeholder to."""
+        return super().render_line(y) if self.content_size.width > 0 else Strip.blank(0)
+
     def _delete_paste(self, *, at_end: bool) -> bool:
         row, column = self.cursor_location
         if not self.selection.is_empty:

@@ -21,3 +21,12 @@ async def test_what_is_taller_than_the_prompt_can_be_undone_and_redone(make_app:
         assert prompt.text == LINES
         await pilot.press("f7", "x", "ctrl+z", "alt+z", "!")
         assert prompt.text == "x!"
+
+
+async def test_no_terminal_is_too_narrow(make_app: MakeApp) -> None:
+    async with make_app("demo/echo").run_test(size=(6, 20)) as pilot:
+        await ready(pilot)
+        await pilot.resize_terminal(80, 20)
+        await pilot.resize_terminal(3, 20)
+        await pilot.press("h", "i")
+        assert prompt_of(pilot).text == "hi"
