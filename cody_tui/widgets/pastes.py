@@ -37,11 +37,14 @@ class Pastes:
 
     def fold(self, text: str) -> str:
         """Return a whole text as it looks in the field: what was pasted before is folded again."""
+        folded = text
         for token, content in self._contents.items():
-            if len(content) <= len(text):
-                text = text.replace(content, token)
-        self._forget(text)
-        return self._token(text) if len(text) > LONG_TEXT else text
+            if len(content) <= len(folded):
+                folded = folded.replace(content, token)
+        if len(folded) > LONG_TEXT:  # words in what a word stands for would not be spelled out
+            folded = self._token(text)
+        self._forget(folded)
+        return folded
 
     def expand(self, text: str) -> str:
         """Return a text with everything pasted spelled out."""
