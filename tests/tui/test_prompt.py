@@ -164,6 +164,12 @@ async def test_a_folded_paste_can_be_unfolded() -> None:
         await paste(pilot, long)
         prompt_of(pilot).unfold()
         assert prompt_of(pilot).shown_text == long
+        await pilot.press("ctrl+z")
+        assert prompt_of(pilot).shown_text.startswith("[pasted 1: ")
+        assert prompt_of(pilot).text == long
+        await pilot.press("alt+z")
+        prompt_of(pilot).write(f"{long}!")
+        assert prompt_of(pilot).shown_text == f"{long}!"
 
 
 async def test_a_paste_that_was_changed_or_only_looks_like_one_is_text() -> None:
