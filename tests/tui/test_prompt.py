@@ -158,6 +158,25 @@ async def test_a_folded_paste_is_deleted_as_a_whole_and_comes_back_with_undo() -
         assert prompt_of(pilot).text == "x" * 3000
 
 
+async def test_no_key_leaves_a_part_of_a_folded_paste() -> None:
+    async with PromptApp().run_test() as pilot:
+        prompt = prompt_of(pilot)
+        for keys, left in (
+            (["ctrl+w"], "ab"),
+            (["left", "left", "backspace"], "ab"),
+            (["home", "right", "right", "alt+delete"], "ab"),
+            (["shift+left", "shift+left", "ctrl+x"], "ab"),
+            (["left", "alt+k"], "a"),
+        ):
+            prompt.write("ab")
+            prompt.move_cursor((0, 1))
+            await paste(pilot, "x" * 3000)
+            await pilot.press(*keys)
+            assert prompt.text == left, keys
+            await pilot.press("ctrl+z")
+            assert prompt.text == f"a{'x' * 3000}b"
+
+
 async def test_a_folded_paste_can_be_unfolded() -> None:
     long = "\n".join(map(str, range(40)))
     async with PromptApp().run_test() as pilot:
