@@ -1,0 +1,154 @@
+"""A field that forgets nothing: what is written is a draft on disk, what was sent is in reach.
+
+Each thread has a draft. It is saved a moment after a change, when another thread comes, and at the
+end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from textual import work
+from textual.timer import Timer
+
+from cody_tui.drafts import Drafts
+from cody_tui.prompts import Prompts
+from cody_tui.widgets.field import Field
+from cody_tui.widgets.history import History
+
+logger = logging.getLogger(__name__)
+
+DRAFT_SECONDS: Final = 0.5
+"""How long after a change it is saved."""
+
+
+class KeptField(Field):
+    """A field with a history and drafts."""
+
+    def __init__(self, placeholder: str) -> None:
+        super().__init__(placeholder)
+        self._history = History()
+        self._ever: Prompts | None = None
+        self._drafts = Drafts()
+        self._draft_of: str | None = None
+        self._is_settled = True
+        self._saving: Timer | None = None
+
+    # What was sent
+
+    def remember(self, prompts: list[str]) -> None:
+        """Replace the history, oldest first."""
+        self._history.replace(prompts)
+
+    def keep(self) -> None:
+        """Keep what is written within reach of Up: something else is to be written."""
+        self._history.add(self._history.leave())
+        self._history.add(self.text)
+
+    def _done_with(self, text: str) -> None:
+        """Remember a text, and go on with the draft from before it was recalled."""
+        draft = self._history.leave()
+        self._history.add(text)
+        self.write(draft)
+        self._keep_draft()
+
+    async def _ever_sent(self) -> Sequence[str]:
+        """Return all that was ever sent, newest first."""
+        ever = await asyncio.to_thread(self._ever.load) if self._ever is not None else []
+        return list(dict.fromkeys([*self._history.newest_first, *ever]))
+
+    @work(group="prompts")
+    async def _add_to_ever(self, text: str) -> None:
+        if self._ever is None:
+            return
+        try:
+            await asyncio.to_thread(self._ever.append, text)
+        except OSError as error:
+            self.say(f"The prompt cannot be kept for later: {error}")
+
+    # Drafts
+
+    def settle(self, home: Path | None, thread_id: str | None) -> None:
+        """Keep drafts and what is sent below that directory from now on."""
+        if home is not None:
+            self._drafts = Drafts(home / "drafts")
+            self._ever = Prompts(home / "prompts.jsonl")
+        self._draft_of = thread_id
+        self._open_draft()
+
+    def turn_to(self, thread_id: str | None, unsent: Sequence[str] = ()) -> None:
+        """Put away the draft of one thread, with what was not sent, and take out another's."""
+        earlier = "" if self._is_settled else self._drafts.get(self._draft_of)
+        self._drafts.put(self._draft_of, _joined(earlier, *unsent, self._unsent))
+        self._save_drafts()
+        self._draft_of = thread_id
+        self._history.leave()
+        self.write("")
+        self._open_draft()
+
+    def belongs_to(self, thread_id: str | None) -> None:
+        """Tell the thread that is on the screen: a thread to come gets its id when it is sent."""
+        if thread_id == self._draft_of:
+            return
+        before, self._draft_of = self._draft_of, thread_id
+        if before is None and self._is_settled:
+            self._drafts.put(None, "")
+            self._keep_draft()
+        else:
+            self._open_draft()
+
+    @property
+    def _unsent(self) -> str:
+        return _joined(*self._history.drafts(self.text))
+
+    def _put_above(self, text: str) -> None:
+        unsent = self._unsent
+        self._history.leave()
+        self.write(_joined(text, unsent))
+
+    def _open_draft(self) -> None:
+        self._is_settled = False
+        self._read_draft()
+
+    @work(group="draft", exclusive=True)
+    async def _read_draft(self) -> None:
+        draft = await asyncio.to_thread(self._drafts.get, self._draft_of)
+        self._is_settled = True
+        if draft:
+            self._put_above(draft)
+
+    def _keep_draft(self) -> None:
+        self._saving = None
+        if self._is_settled:
+            self._drafts.put(self._draft_of, self._unsent)
+            self._save_drafts()
+
+    @work(group="drafts")
+    async def _save_drafts(self) -> None:
+        try:
+            await asyncio.to_thread(self._drafts.flush)
+        except OSError as error:
+            self.say(f"What you write cannot be saved: {error.strerror}")
+
+    def on_unmount(self) -> None:
+        """Save what was written last."""
+        if self._is_settled:
+            self._drafts.put(self._draft_of, self._unsent)
+        try:
+            self._drafts.flush()
+        except OSError as error:
+            logger.warning("a draft cannot be saved: %s", error)
+
+    def on_text_area_changed(self) -> None:
+        """Save in a moment."""
+        if self._saving is None:
+            self._saving = self.set_timer(DRAFT_SECONDS, self._keep_draft)
+
+
+def _joined(*parts: str) -> str:
+    """Return texts one below the other."""
+    return "\n\n".join(part for part in parts if part.strip())
