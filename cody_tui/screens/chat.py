@@ -64,10 +64,9 @@ class ChatScreen(Still, Screen[None]):
         self._conversation = Conversation(self, choices=self._choices, thread_id=thread_id)
         self._elsewhere = Elsewhere()
         self._runs: dict[str, Response] = {}
-        self._mentions: dict[str, Sequence[str]] = {}
         self._models: Sequence[ModelInfo] = ()
         self._farewells: list[Callable[[], Awaitable[None]]] = []
-        self._send_instead: Callable[[str], Awaitable[None]] | None = None
+        self._send_instead: Callable[[Prompt.Sent], Awaitable[None]] | None = None
         self._actions: Sequence[Action] = ()
         self._handlers: dict[str, Handler] = {}
 
@@ -144,12 +143,14 @@ class ChatScreen(Still, Screen[None]):
         self.conversation_changed()
         self.post_message(ThreadShown(None))
 
-    def send(self, prompt: str, *, turn_id: str | None = None) -> None:
+    def send(
+        self, prompt: str, *, mentions: Sequence[str] = (), turn_id: str | None = None
+    ) -> None:
         """Send a prompt, after those that wait; with ``turn_id``, answer that turn anew."""
         self._transcript.show_end()
-        self._conversation.send(prompt, turn_id=turn_id)
+        self._conversation.send(prompt, mentions=mentions, turn_id=turn_id)
 
-    def send_instead(self, send: Callable[[str], Awaitable[None]] | None) -> None:
+    def send_instead(self, send: Callable[[Prompt.Sent], Awaitable[None]] | None) -> None:
         """Let the next prompt from the field be sent by ``send``."""
         self._send_instead = send
 
@@ -290,12 +291,11 @@ class ChatScreen(Still, Screen[None]):
         if self._is_offline:
             self._prompt.restore(event.text)
             return
-        self._mentions[event.text] = event.mentions
         send, self._send_instead = self._send_instead, None
         if send is not None:
-            await send(event.text)
+            await send(event)
         else:
-            self.send(event.text)
+            self.send(event.text, mentions=event.mentions)
 
     @on(Prompt.Commanded)
     async def _do(self, event: Prompt.Commanded) -> None:
@@ -342,10 +342,6 @@ class ChatScreen(Still, Screen[None]):
         self._prompt.remember([text for run in detail.runs for text in prompts_of(run)])
         if detail.runs:
             self._take(detail.runs[-1])
-
-    def mentions_of(self, prompt: str) -> Sequence[str]:
-        """Return the files that a prompt of ours names."""
-        return self._mentions.pop(prompt, ())
 
     def thread_titled(self, title: str) -> None:
         """Show the title."""

@@ -264,6 +264,28 @@ async def test_a_named_file_is_found_and_sent_along(make_app: MakeApp, tmp_path:
         assert prompt_of(pilot).text == "read @notes.txt"
 
 
+async def test_a_prompt_that_waits_twice_takes_its_file_along_twice(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("the content")
+    async with make_app("demo/echo", SLOW, workspace=tmp_path).run_test() as pilot:
+        await send(pilot, "one " * 300)
+        await until(pilot, lambda: state(pilot) == "answering")
+        await send(pilot, "read @notes.txt")
+        await until(pilot, lambda: prompt_of(pilot).waiting == 1)
+        await send(pilot, "read @notes.txt")
+        await until(pilot, lambda: prompt_of(pilot).waiting == 2)
+        screen: Any = pilot.app.screen
+        key(pilot, "escape")
+        await until(pilot, lambda: len(screen.runs) == 2 and state(pilot) == "answering")
+        key(pilot, "escape")
+        await until(pilot, lambda: len(screen.runs) == 3 and state(pilot) == "answering")
+        key(pilot, "escape")
+        await until(pilot, lambda: state(pilot) == "ready")
+    asked = [run.input_items[0].content for run in screen.runs[1:]]
+    assert asked == ["read @notes.txt\n\nAttached file: notes.txt\n```txt\nthe content\n```"] * 2
+
+
 def offered(pilot: Pilot[None]) -> Sequence[str]:
     lists = pilot.app.screen.query(Suggestions)
     return [row.text for one in lists if one.is_open for row in one.rows]
