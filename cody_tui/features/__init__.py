@@ -110,10 +110,6 @@ class Stage(Protocol):
         """Stop the live answer; what has been streamed stays."""
         ...
 
-    def send_instead(self, send: Callable[[Prompt.Sent], Awaitable[None]] | None) -> None:
-        """Let the next prompt from the field be sent by ``send``; another thread ends that."""
-        ...
-
     def before_leaving(self, act: Callable[[], Awaitable[None]]) -> None:
         """Have something done before the client is closed."""
         ...

@@ -89,11 +89,10 @@ class Branches:
             if await self._open_fork(before=turn.runs[0].id, title=title):
                 self._stage.send(sent.text, mentions=sent.mentions)
             else:
-                self._stage.prompt.restore(sent.text)
+                self._stage.prompt.edit_anew(sent.text, send)
 
-        self._stage.prompt.write(without_attachments(turn.prompt))
+        self._stage.prompt.edit_anew(without_attachments(turn.prompt), send)
         self._stage.prompt.focus()
-        self._stage.send_instead(send)
         self._stage.say("Sending this goes on from here in a new thread; the old one stays")
 
     def _retry(self) -> None:

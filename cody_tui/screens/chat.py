@@ -66,7 +66,6 @@ class ChatScreen(Still, Screen[None]):
         self._runs: dict[str, Response] = {}
         self._models: Sequence[ModelInfo] = ()
         self._farewells: list[Callable[[], Awaitable[None]]] = []
-        self._send_instead: Callable[[Prompt.Sent], Awaitable[None]] | None = None
         self._actions: Sequence[Action] = ()
         self._handlers: dict[str, Handler] = {}
 
@@ -129,7 +128,6 @@ class ChatScreen(Still, Screen[None]):
             self.say(f"{len(unsent)} waiting; they stay in the prompt of their thread")
         self._prompt.turn_to(thread_id, unsent)
         self._conversation = Conversation(self, choices=self._choices, thread_id=thread_id)
-        self._send_instead = None
         self._runs.clear()
         self._transcript.clear()
         self._status.usage = None
@@ -149,10 +147,6 @@ class ChatScreen(Still, Screen[None]):
         """Send a prompt, after those that wait; with ``turn_id``, answer that turn anew."""
         self._transcript.show_end()
         self._conversation.send(prompt, mentions=mentions, turn_id=turn_id)
-
-    def send_instead(self, send: Callable[[Prompt.Sent], Awaitable[None]] | None) -> None:
-        """Let the next prompt from the field be sent by ``send``."""
-        self._send_instead = send
 
     def before_leaving(self, act: Callable[[], Awaitable[None]]) -> None:
         """Have something done before the client is closed."""
@@ -291,9 +285,8 @@ class ChatScreen(Still, Screen[None]):
         if self._is_offline:
             self._prompt.restore(event.text)
             return
-        send, self._send_instead = self._send_instead, None
-        if send is not None:
-            await send(event)
+        if event.instead is not None:
+            await event.instead(event)
         else:
             self.send(event.text, mentions=event.mentions)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from textual import work
+from textual.reactive import reactive
 from textual.timer import Timer
 
 from cody_tui.drafts import Drafts
@@ -29,9 +30,13 @@ DRAFT_SECONDS: Final = 0.5
 class KeptField(Field):
     """A field with a history and drafts."""
 
+    is_editing: reactive[bool] = reactive(False)
+    """Whether something is written that the draft waits for: a prompt that was sent, once more."""
+
     def __init__(self, placeholder: str) -> None:
         super().__init__(placeholder)
         self._history = History()
+        self._waiting_draft = self._unedited = ""
         self._ever: Prompts | None = None
         self._drafts = Drafts()
         self._draft_of: str | None = None
@@ -50,8 +55,8 @@ class KeptField(Field):
         self._history.add(self.text)
 
     def _done_with(self, text: str) -> None:
-        """Remember a text, and go on with the draft from before it was recalled."""
-        draft = self._history.leave()
+        """Remember a text, and go on with the draft from before it was recalled or edited."""
+        draft = _joined(self._end_edit(), self._history.leave())
         self._history.add(text)
         self.write(draft)
         self._keep_draft()
@@ -70,6 +75,32 @@ class KeptField(Field):
         except OSError as error:
             self.say(f"The prompt cannot be kept for later: {error}")
 
+    # A prompt that is edited once more
+
+    def _begin_edit(self, text: str) -> None:
+        """Write a text in place of the draft, which waits until that is sent or left."""
+        if self.is_editing:
+            self.keep()
+        else:
+            self._waiting_draft = self._unsent
+            self._history.leave()
+        self.is_editing = True
+        self.write(text)
+        self._unedited = self.text
+
+    def _leave_edit(self) -> bool:
+        """Go on with the draft, and keep what was edited within reach of Up; or do nothing."""
+        if self.is_editing:
+            self._done_with("" if self.text == self._unedited else self.text)
+            return True
+        return False
+
+    def _end_edit(self) -> str:
+        """Return the draft that waits, if any; what stands in the field is one now."""
+        draft, self._waiting_draft = self._waiting_draft, ""
+        self.is_editing = False
+        return draft
+
     # Drafts
 
     def settle(self, home: Path | None, thread_id: str | None) -> None:
@@ -86,6 +117,7 @@ class KeptField(Field):
         self._drafts.put(self._draft_of, _joined(earlier, *unsent, self._unsent))
         self._save_drafts()
         self._draft_of = thread_id
+        self._end_edit()
         self._history.leave()
         self.write("")
         self._open_draft()
@@ -103,9 +135,16 @@ class KeptField(Field):
 
     @property
     def _unsent(self) -> str:
-        return _joined(*self._history.drafts(self.text))
+        """What has been written and not sent."""
+        drafts = self._history.drafts(self.text)
+        if self.is_editing:
+            drafts = (self._waiting_draft, *(text for text in drafts if text != self._unedited))
+        return _joined(*drafts)
 
     def _put_above(self, text: str) -> None:
+        if self.is_editing:
+            self._waiting_draft = _joined(text, self._waiting_draft)
+            return
         unsent = self._unsent
         self._history.leave()
         self.write(_joined(text, unsent))

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 from textual import events, work
 from textual.binding import Binding
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 WRITING_SECONDS: Final = 3.0
 """How long after a key somebody may still be writing."""
 
+SendInstead: TypeAlias = "Callable[[Prompt.Sent], Awaitable[None]]"
+"""Sends a prompt another way."""
 _COMMAND: Final = r"/([^\s/]+)(?:\s+(.*))?"
 
 
@@ -39,10 +41,14 @@ class Prompt(KeptField):
     class Sent(Message):
         """The user sends a prompt; the field is empty again."""
 
-        def __init__(self, text: str, mentions: Sequence[str] = ()) -> None:
+        def __init__(
+            self, text: str, mentions: Sequence[str] = (), instead: SendInstead | None = None
+        ) -> None:
             self.text = text
             self.mentions = mentions
             """The paths it names; not those in what was pasted and folded."""
+            self.instead = instead
+            """What sends it; without that, the thread on the screen gets it."""
             super().__init__()
 
     class Commanded(Message):
@@ -61,6 +67,12 @@ class Prompt(KeptField):
         Binding("down", "choose_below", "In a list above the prompt: down", id="completion.down"),
         Binding("tab", "complete", "Take what is chosen there", id="completion.take"),
         Binding("escape", "dismiss", "Do without the list", id="completion.dismiss"),
+        Binding(
+            "escape",
+            "leave_edit",
+            "While a prompt is edited: go back to the draft",
+            id="prompt.leave",
+        ),
         Binding("enter", "send", "Send the prompt", id="prompt.send"),
         Binding(
             "shift+enter,ctrl+j,alt+enter", "break_line", "Begin a new line", id="prompt.newline"
@@ -87,6 +99,7 @@ class Prompt(KeptField):
         self._chord = Chords()
         self._typed_at = float("-inf")
         self._recall: Recall | None = None
+        self._instead: SendInstead | None = None
 
     # What is written, and was before
 
@@ -98,14 +111,21 @@ class Prompt(KeptField):
 
     def restore(self, text: str) -> None:
         """Put a prompt back that could not be sent, above what has been written since."""
-        if self.commands and text.startswith("/"):
-            text = f"/{text}"
-        self._put_above(text)
+        self._put_above(self._as_typed(text))
 
     def take_back(self, text: str) -> None:
         """Put a prompt back that was to be sent: it is not of the past any more."""
         self._history.forget(text)
         self.restore(text)
+
+    def edit_anew(self, text: str, send: SendInstead) -> None:
+        """Let a prompt be edited that was sent, and be sent by ``send``; the draft waits."""
+        self._instead = send
+        self._begin_edit(self._as_typed(text))
+
+    def _as_typed(self, text: str) -> str:
+        """Return a prompt as it has to be written to be no command."""
+        return f"/{text}" if self.commands and text.startswith("/") else text
 
     def complete(self, commands: Sequence[Action]) -> None:
         """Complete these commands from now on, and files."""
@@ -153,8 +173,10 @@ class Prompt(KeptField):
             event.prevent_default()
 
     def on_text_area_changed(self) -> None:
-        """Complete the word at the cursor."""
+        """Complete the word at the cursor; a prompt that was emptied is not edited any more."""
         self._completer.update()
+        if not self.shown_text:
+            self._leave_edit()
 
     def on_text_area_selection_changed(self) -> None:
         """Complete another word, or none."""
@@ -165,10 +187,19 @@ class Prompt(KeptField):
         if self.app.app_focus:
             self._completer.close()
 
-    def watch_waiting(self, waiting: int) -> None:
+    def watch_waiting(self) -> None:
         """Say how many wait, and how to get at them."""
-        key = keys.key_for(self.app, "prompt.older", "up")
-        self.border_subtitle = f"{waiting} waiting · {key} edits" if waiting else ""
+        self._name_keys()
+
+    def watch_is_editing(self) -> None:
+        """Say so, and how to leave that."""
+        self._name_keys()
+
+    def _name_keys(self) -> None:
+        older = keys.key_for(self.app, "prompt.older", "up")
+        leave = keys.key_for(self.app, "prompt.leave", "escape")
+        waiting = f"{self.waiting} waiting · {older} edits" if self.waiting else ""
+        self.border_subtitle = f"editing · {leave} leaves" if self.is_editing else waiting
 
     def _key(self, key: str) -> bool:
         """Do what a key does here; everything else is typing."""
@@ -239,8 +270,9 @@ class Prompt(KeptField):
 
     def _clear(self) -> bool:
         """Empty the field, and keep what was in it within reach of Up."""
-        self.keep()
-        self.write("")
+        if not self._leave_edit():
+            self.keep()
+            self.write("")
         return True
 
     @property
@@ -261,12 +293,13 @@ class Prompt(KeptField):
         shown, text = self.shown_text.strip(), self.text.strip()
         if not text:
             return
+        instead = self._instead if self.is_editing else None
         self._done_with(text)
         self._typed_at = float("-inf")
         self._add_to_ever(text)
         if self.commands and text.startswith("//"):
             text = text[1:]
-        self.post_message(self.Sent(text, mentions(shown)))
+        self.post_message(self.Sent(text, mentions(shown), instead))
 
     def _command(self) -> bool:
         """Tell whether the text is a command; one that there is not stays where it is."""
