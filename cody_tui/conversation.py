@@ -148,16 +148,20 @@ class Conversation:
         self._queue.clear()
         return prompts
 
+    def take_unsent(self) -> list[str]:
+        """Return the prompts that wait, and before them one that has not arrived anywhere."""
+        sending = [self.sending] if self.sending is not None and self._run_id is None else []
+        self.sending = None
+        return [*sending, *self.take_waiting()]
+
     def leave(self) -> tuple[list[str], Unseen | None]:
         """Tell nobody anything any more: another thread is on the screen.
 
         Returns:
-            The prompts that wait, and before them one that has not arrived anywhere; and the live
-            run, for whoever wants to know how it goes on.
+            What has not been sent, and the live run for whoever wants to know how it goes on.
         """
         self._is_left = True
-        sending = [self.sending] if self.sending is not None and self._run_id is None else []
-        unsent = [*sending, *self.take_waiting()]
+        unsent = self.take_unsent()
         if self._run_id is None or self.thread_id is None:
             return unsent, None
         return unsent, Unseen(self._run_id, self.thread_id, self.title or "", self._began)

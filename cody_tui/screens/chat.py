@@ -268,7 +268,7 @@ class ChatScreen(Still, Screen[None]):
         self.conversation_failed(error, self._conversation.take_waiting())
 
     async def leave(self) -> None:
-        """Stop following; the client can be closed afterwards."""
+        """Stop following: the client can be closed then, and what waits is a draft."""
         while self._farewells:
             await self._farewells.pop()()
         self._client = None
@@ -276,6 +276,8 @@ class ChatScreen(Still, Screen[None]):
             for worker in self.workers.cancel_group(self, group):
                 with contextlib.suppress(WorkerCancelled, WorkerFailed):
                     await worker.wait()
+        if unsent := self._conversation.take_unsent():
+            self._prompt.put_away(unsent)
 
     # What the user does
 

@@ -113,14 +113,20 @@ class KeptField(Field):
 
     def turn_to(self, thread_id: str | None, unsent: Sequence[str] = ()) -> None:
         """Put away the draft of one thread, with what was not sent, and take out another's."""
-        earlier = "" if self._is_settled else self._drafts.get(self._draft_of)
-        self._drafts.put(self._draft_of, _joined(earlier, *unsent, self._unsent))
+        self._put_draft(unsent)
         self._save_drafts()
         self._draft_of = thread_id
         self._end_edit()
         self._history.leave()
         self.write("")
         self._open_draft()
+
+    def put_away(self, unsent: Sequence[str]) -> None:
+        """Let what was not sent be a part of the draft: the program ends, or has just ended."""
+        if self.is_attached:
+            self._put_above(_joined(*unsent))
+        else:
+            self._save_last(unsent)
 
     def belongs_to(self, thread_id: str | None) -> None:
         """Tell the thread that is on the screen: a thread to come gets its id when it is sent."""
@@ -160,10 +166,14 @@ class KeptField(Field):
         if draft:
             self._put_above(draft)
 
+    def _put_draft(self, unsent: Sequence[str] = ()) -> None:
+        earlier = "" if self._is_settled else self._drafts.get(self._draft_of)
+        self._drafts.put(self._draft_of, _joined(earlier, *unsent, self._unsent))
+
     def _keep_draft(self) -> None:
         self._saving = None
         if self._is_settled:
-            self._drafts.put(self._draft_of, self._unsent)
+            self._put_draft()
             self._save_drafts()
 
     @work(group="drafts")
@@ -175,8 +185,10 @@ class KeptField(Field):
 
     def on_unmount(self) -> None:
         """Save what was written last."""
-        if self._is_settled:
-            self._drafts.put(self._draft_of, self._unsent)
+        self._save_last()
+
+    def _save_last(self, unsent: Sequence[str] = ()) -> None:
+        self._put_draft(unsent)
         try:
             self._drafts.flush()
         except OSError as error:

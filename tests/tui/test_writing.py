@@ -191,6 +191,26 @@ async def test_what_waits_stays_with_its_thread(make_app: MakeApp) -> None:
         await until(pilot, lambda: prompt_of(pilot).text == "two")
 
 
+@pytest.mark.parametrize("keys", [["ctrl+q", "ctrl+q"], []], ids=["quit", "not by the user"])
+async def test_what_waits_when_the_program_ends_is_in_the_prompt_again(
+    make_app: MakeApp, keys: list[str]
+) -> None:
+    app = make_app("demo/echo", SLOW)
+    screen: Any = app.get_default_screen()
+    async with app.run_test() as pilot:
+        await send(pilot, "one " * 300)
+        await until(pilot, lambda: state(pilot) == "answering")
+        for text in ("two", "three"):
+            await send(pilot, text)
+        prompt = prompt_of(pilot)
+        await until(pilot, lambda: prompt.waiting == 2)
+        prompt.insert("and a draft")
+        key(pilot, *keys)
+        await until(pilot, lambda: not (keys and app.is_running))
+    async with make_app("demo/echo", thread_id=screen.thread_id).run_test() as pilot:
+        await until(pilot, lambda: prompt_of(pilot).text == "two\n\nthree\n\nand a draft")
+
+
 async def test_a_prompt_that_is_too_long_comes_back(make_app: MakeApp) -> None:
     async with make_app("demo/echo").run_test() as pilot:
         await send(pilot, "x" * 4_000_001)
