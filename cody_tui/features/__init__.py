@@ -110,6 +110,10 @@ class Stage(Protocol):
         """Stop the live answer; what has been streamed stays."""
         ...
 
+    def after_opening(self, act: Callable[[], None]) -> None:
+        """Have something done whenever another thread has come to the screen."""
+        ...
+
     def before_leaving(self, act: Callable[[], Awaitable[None]]) -> None:
         """Have something done before the client is closed."""
         ...

@@ -65,6 +65,7 @@ class ChatScreen(Still, Screen[None]):
         self._elsewhere = Elsewhere()
         self._runs: dict[str, Response] = {}
         self._models: Sequence[ModelInfo] = ()
+        self._openings: list[Callable[[], None]] = []
         self._farewells: list[Callable[[], Awaitable[None]]] = []
         self._actions: Sequence[Action] = ()
         self._handlers: dict[str, Handler] = {}
@@ -140,6 +141,8 @@ class ChatScreen(Still, Screen[None]):
             self._converse(self._client)
         self.conversation_changed()
         self.post_message(ThreadShown(None))
+        for act in self._openings:
+            act()
 
     def send(
         self, prompt: str, *, mentions: Sequence[str] = (), turn_id: str | None = None
@@ -147,6 +150,10 @@ class ChatScreen(Still, Screen[None]):
         """Send a prompt, after those that wait; with ``turn_id``, answer that turn anew."""
         self._transcript.show_end()
         self._conversation.send(prompt, mentions=mentions, turn_id=turn_id)
+
+    def after_opening(self, act: Callable[[], None]) -> None:
+        """Have something done whenever another thread has come to the screen."""
+        self._openings.append(act)
 
     def before_leaving(self, act: Callable[[], Awaitable[None]]) -> None:
         """Have something done before the client is closed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
 
 from textual import events
 from textual.binding import BindingType
@@ -98,6 +98,11 @@ class Field(Still, TextArea, inherit_bindings=False):
             return
         content = self._pastes.unfold(token)
         self.replace(content, (line, start), (line, end), maintain_selection_offset=False)
+
+    def focus(self, scroll_visible: bool = True) -> Self:
+        """Have the keys from now on, also those that have been pressed already."""
+        self.screen.set_focus(self, scroll_visible)
+        return self
 
     def say(self, text: str) -> None:
         """Show a passing note."""
