@@ -224,8 +224,9 @@ class ChatScreen(Still, Screen[None]):
         self._status.name_keys()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Let a question have its share of the screen."""
+        """Let a question have its share of the screen, and the prompt at least a row."""
         self._asking.fit(event.size.height)
+        self._prompt.fit(event.size.height)
 
     def action_copy_text(self) -> None:
         """Copy what the mouse has selected, and say so."""

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 WRITING_SECONDS: Final = 3.0
 """How long after a key somebody may still be writing."""
 
+LOW: Final = 10
+"""Rows of a terminal of which the prompt's usual share would be all border."""
 SendInstead: TypeAlias = "Callable[[Prompt.Sent], Awaitable[None]]"
 """Sends a prompt another way."""
 _COMMAND: Final = r"/([^\s/]+)(?:\s+(.*))?"
@@ -108,6 +110,10 @@ class Prompt(KeptField):
         """Whether somebody is in the middle of it."""
         typed_lately = time.monotonic() - self._typed_at < WRITING_SECONDS
         return typed_lately and self.has_focus and bool(self.shown_text.strip())
+
+    def fit(self, rows: int) -> None:
+        """Have a row to write in on a terminal of so many rows."""
+        self.set_class(rows < LOW, "-low")
 
     def restore(self, text: str) -> None:
         """Put a prompt back that could not be sent, above what has been written since."""
