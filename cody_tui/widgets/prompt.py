@@ -119,6 +119,14 @@ class Prompt(KeptField):
         """Put a prompt back that could not be sent, above what has been written since."""
         self._put_above(self._as_typed(text))
 
+    def take_edited(self, before: str, text: str) -> None:
+        """Replace what was written by what an editor made of it; prompts put back since stay."""
+        since = self.text
+        if text != before:
+            self.write(text)
+            if since != before:
+                self._put_above(since.removesuffix(before).rstrip("\n"))
+
     def take_back(self, text: str) -> None:
         """Put a prompt back that was to be sent: it is not of the past any more."""
         self._history.forget(text)

@@ -130,6 +130,18 @@ async def test_a_cleared_prompt_can_be_had_back() -> None:
         assert prompt_of(pilot).text == "ab"
 
 
+async def test_prompts_that_came_back_meanwhile_stay_above_what_an_editor_wrote() -> None:
+    async with PromptApp().run_test() as pilot:
+        prompt = prompt_of(pilot)
+        for before in ("written", ""):
+            prompt.write(before)
+            prompt.restore("not sent")
+            prompt.take_edited(before, "edited")
+            assert prompt.text == "not sent\n\nedited"
+        prompt.take_edited(prompt.text, "edited")
+        assert prompt.text == "edited"
+
+
 # Folded pastes
 
 
