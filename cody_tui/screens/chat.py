@@ -18,7 +18,7 @@ from cody_tui import collecting
 from cody_tui.actions import Action, Handler, bindings
 from cody_tui.conversation import Conversation, prompts_of
 from cody_tui.elsewhere import Elsewhere, Unseen
-from cody_tui.messages import Choices, Snapshot, ThreadShown
+from cody_tui.messages import Choices, ConnectionAsked, Snapshot, ThreadShown
 from cody_tui.screens.asking import Asking
 from cody_tui.signs import PLAIN, signs
 from cody_tui.standing import home_of, model_of, policy_of, settings_of, share_of
@@ -270,10 +270,11 @@ class ChatScreen(Still, Screen[None]):
                     self._status.unsaved = now.unsaved
 
     def disconnect(self, error: CodyError) -> None:
-        """Say that there is nobody to converse with; what has been typed can be typed again."""
+        """Say that there is nobody to converse with; the next prompt is another attempt."""
         self._client = None
         self._is_offline = True
         self.conversation_failed(error, self._conversation.take_waiting())
+        self._transcript.notice("Sending a prompt tries again.", "muted")
 
     async def leave(self) -> None:
         """Stop following: the client can be closed then, and what waits is a draft."""
@@ -292,9 +293,9 @@ class ChatScreen(Still, Screen[None]):
     @on(Prompt.Sent)
     async def _send(self, event: Prompt.Sent) -> None:
         event.stop()
-        if self._is_offline:
-            self._prompt.restore(event.text)
-            return
+        if self._is_offline:  # the prompt waits, as one does that is sent before there is a client
+            self._is_offline = False
+            self.post_message(ConnectionAsked())
         if event.instead is not None:
             await event.instead(event)
         else:
