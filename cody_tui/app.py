@@ -28,7 +28,7 @@ from cody_tui.beginning import Beginning
 from cody_tui.keys import Keymap, active, spelled
 from cody_tui.leaving import Left
 from cody_tui.looks import first_theme, theme_for_terminal, theme_problem
-from cody_tui.messages import Called, Choices, ThreadShown
+from cody_tui.messages import Called, Choices, ConnectionAsked, ThreadShown
 from cody_tui.notify import Caller, Calls
 from cody_tui.screens.chat import ChatScreen
 from cody_tui.signs import signs
@@ -272,6 +272,10 @@ class CodyApp(TerminalApp):
         typed, self._typed = self._typed, ""
         if typed:
             self._chat.prompt.insert(typed)
+
+    @on(ConnectionAsked)
+    def _connect_again(self) -> None:
+        self._connection = self._connect()
 
     @work(group="client")
     async def _connect(self) -> None:
