@@ -142,6 +142,36 @@ async def test_a_claim_that_is_kept_is_nobody_elses(url: str) -> None:
         await first.done(claim)
 
 
+async def test_many_that_are_kept_do_not_hide_one_that_is_lost(url: str) -> None:
+    async with (
+        open_queue(url, keep=60, lost=0.4) as dying,
+        open_queue(url, keep=0.05, lost=0.4) as busy,
+        open_queue(url, lost=0.4) as free,
+        asyncio.timeout(10),
+    ):
+        kept = await put(busy, 25)
+        assert [(await busy.take()).run for _ in kept] == kept
+        (lost,) = await put(busy)
+        assert (await dying.take()).run == lost
+        assert (await free.take()).run == lost
+
+
+async def test_what_we_have_is_not_taken_again_when_it_could_not_be_kept(url: str) -> None:
+    async with (
+        open_queue(url, keep=60, lost=0.2) as queue,
+        redis.asyncio.Redis.from_url(url) as client,
+        asyncio.timeout(10),
+    ):
+        ours, other = await put(queue, 2)
+        claim = await queue.take()
+        assert claim.run == ours
+        while not await client.xpending_range(WORK, GROUP, "-", "+", 1, idle=300):
+            await asyncio.sleep(0.01)
+        assert (await queue.take()).run == other
+        await queue.done(claim)
+        assert list(await queue.waiting()) == [other]
+
+
 async def test_who_leaves_with_nothing_to_do_leaves_the_group(url: str) -> None:
     async with redis.asyncio.Redis.from_url(url) as client:
         async with open_queue(url) as queue:

@@ -122,9 +122,11 @@ class RedisRunQueue:
         return ()
 
     async def done(self, claim: Claim) -> None:
-        """Delete the entry."""
-        self._held.discard(claim.key)
-        await self._forget(claim.key)
+        """Delete the entry; until it is, it is ours and not lost."""
+        try:
+            await self._forget(claim.key)
+        finally:
+            self._held.discard(claim.key)
 
     async def _resign(self) -> None:
         """Leave the group, unless there is something of ours that another has to take over."""
@@ -156,12 +158,23 @@ class RedisRunQueue:
         return None
 
     async def _lost_run(self) -> Claim | None:
-        reply = await self._grouped(
-            lambda: self._client.xautoclaim(
-                WORK, GROUP, self._name, min_idle_time=self._lost_ms, count=1
+        """Take over the oldest run whose worker is gone; all that are claimed are looked at.
+
+        After a time without the server our own claims look lost, too. They are not: we are here.
+        """
+        found = await self._grouped(
+            lambda: self._client.xpending_range(
+                WORK, GROUP, "-", "+", len(self._held) + 1, idle=self._lost_ms
             )
         )
-        return await self._claim(cast("_Batch", reply[1]))
+        keys = [cast("bytes", entry["message_id"]).decode() for entry in found]
+        lost = next((key for key in keys if key not in self._held), None)
+        if lost is None:
+            return None
+        reply = await self._call(
+            lambda: self._client.xclaim(WORK, GROUP, self._name, self._lost_ms, [lost])
+        )
+        return await self._claim(cast("_Batch", reply))
 
     async def _claim(self, batch: _Batch) -> Claim | None:
         """Return the run of an entry that is ours now; one that is no run is thrown away."""
