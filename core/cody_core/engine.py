@@ -188,7 +188,8 @@ class _Run:
 
     async def _watch(self) -> None:
         mirror = self._mirror
-        await mirror.until(lambda: mirror.abort_reason is not None or mirror.over.is_set())
+        reducer = mirror.reducer
+        await mirror.until(lambda: mirror.abort_reason is not None or reducer.is_terminal)
         raise _Ended if mirror.abort_reason is None else _Aborted
 
     async def _wait_for_tools(self) -> None:

@@ -5,26 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 import pytest
 import redis.asyncio
-from cody_core.client import Client
 from cody_core.errors import AppendedBefore, TooManyRuns
 from cody_core.eventlog.memory import MemoryEventLog
 from cody_core.eventlog.redis import WORK, RedisEventLog
 from cody_core.ids import new_id
-from cody_core.providers.pool import ProviderPool
 from cody_core.providers.scripted import Hang, Say, ScriptedProvider
 from cody_core.runqueue import RunQueue
 from cody_core.runqueue.memory import MemoryRunQueue
 from cody_core.runqueue.redis import GROUP, RedisRunQueue
-from cody_core.runtime import open_runtime
 from cody_core.schema.requests import RunRequest, SubmitRequest
-from cody_core.settings import load_settings
 from cody_core.submission import start_event
 from redis import Redis
-from support.core import ended, texts
+from support.core import ended, member, texts
 from support.redis import RedisServer
 
 
@@ -197,39 +192,22 @@ async def test_what_is_no_run_is_thrown_away_and_the_next_is_taken(url: str) -> 
         assert (await client.xpending(WORK, GROUP))["pending"] == 0
 
 
-@asynccontextmanager
-async def member(
-    home: Path, url: str, provider: ScriptedProvider, *, works: bool = True
-) -> AsyncIterator[Client]:
-    """One of several processes over the same Redis."""
-    settings = load_settings(
-        home=home,
-        redis_url=url,
-        model="scripted/model",
-        claim_seconds=0.5,
-        providers={"scripted": {"kind": "demo", "models": ("model",)}},
-    )
-    pool = ProviderPool(settings, {"scripted": provider})
-    async with open_runtime(settings, providers=pool, shared=True, works=works) as runtime:
-        yield runtime
-
-
-async def test_a_run_submitted_here_is_worked_on_there(url: str, tmp_path: Path) -> None:
+async def test_a_run_submitted_here_is_worked_on_there(url: str) -> None:
     idle, busy = ScriptedProvider([]), ScriptedProvider([[Say("From there.")]])
     async with (
-        member(tmp_path / "home", url, idle, works=False) as here,
-        member(tmp_path / "home", url, busy),
+        member(url, idle, works=False) as here,
+        member(url, busy),
     ):
         submitted = await here.submit(SubmitRequest(prompt="hi"))
         response = await ended(here, submitted.run_id)
     assert texts(response.output_items) == ["From there."]
 
 
-async def test_a_run_is_cancelled_from_the_other_side(url: str, tmp_path: Path) -> None:
+async def test_a_run_is_cancelled_from_the_other_side(url: str) -> None:
     idle, busy = ScriptedProvider([]), ScriptedProvider([[Hang(after="so far")]])
     async with (
-        member(tmp_path / "home", url, idle, works=False) as here,
-        member(tmp_path / "home", url, busy),
+        member(url, idle, works=False) as here,
+        member(url, busy),
     ):
         submitted = await here.submit(SubmitRequest(prompt="hi"))
         async for batch in here.follow(submitted.run_id):
@@ -242,7 +220,7 @@ async def test_a_run_is_cancelled_from_the_other_side(url: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("has_begun", [False, True])
 async def test_what_a_dead_worker_had_is_begun_or_ended_but_not_done_twice(
-    has_begun: bool, url: str, tmp_path: Path
+    has_begun: bool, url: str
 ) -> None:
     run = request().model_copy(update={"provider_id": "scripted", "model_id": "model"})
     async with RedisEventLog.open(url) as log, AsyncExitStack() as dead:
@@ -251,10 +229,10 @@ async def test_what_a_dead_worker_had_is_begun_or_ended_but_not_done_twice(
         await queue.put(run, start_event(run))
         await queue.take()
         if has_begun:
-            assert await log.begin(run.run_id) == "first"
+            assert await log.begin(run.run_id, new_id()) == "first"
         await dead.aclose()
     provider = ScriptedProvider([[Say("Whole.")]])
-    async with member(tmp_path / "home", url, provider) as worker:
+    async with member(url, provider) as worker:
         response = await ended(worker, run.run_id)
     if has_begun:
         assert response.error is not None

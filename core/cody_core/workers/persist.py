@@ -121,21 +121,23 @@ class Persister:
 
     async def run(
         self, run_id: str, new_thread: Thread | None = None, mirror: Mirror | None = None
-    ) -> None:
+    ) -> bool:
         """Save a run until its end is stored. Cancelled, it leaves the newest state to the outbox.
 
         Args:
             run_id: The run.
             new_thread: Its thread, if that is still to be stored.
             mirror: The run, followed by somebody else; without it, the log is read here.
+
+        Returns:
+            Whether it has seen the run's end; without it, the log was away for too long.
         """
         if mirror is None:
             async with following(self._log, run_id) as own:
-                await self._run(own, new_thread)
-        else:
-            await self._run(mirror, new_thread)
+                return await self._run(own, new_thread)
+        return await self._run(mirror, new_thread)
 
-    async def _run(self, mirror: Mirror, new_thread: Thread | None) -> None:
+    async def _run(self, mirror: Mirror, new_thread: Thread | None) -> bool:
         run_id = mirror.run_id
         saver = _Saver(
             mirror,
@@ -149,11 +151,13 @@ class Persister:
             self._hurry,
         )
         self._runs[run_id] = saver
+        has_ended = False
         try:
             async with task_group() as tasks:
                 with mirror.told(saver.take):
                     saving = tasks.create_task(saver.save_until_done())
                     await mirror.over.wait()
+                has_ended = saver.reducer.is_terminal
                 saver.finish()
                 await saving
             if saver.reducer.is_terminal and saver.unsaved_write() is None:
@@ -167,6 +171,7 @@ class Persister:
                 self._leave(left)
             if left is not None or saver.failures:
                 self._tell()
+        return has_ended
 
     def _created(self, thread_id: str) -> None:
         """Take notice that a thread is stored: who looks for its runs finds them in the store."""
@@ -214,7 +219,9 @@ class _Saver:
         self._dirty = asyncio.Event()
         self._urgent = asyncio.Event()
         self._finished = False
-        self._changed: frozenset[int] = frozenset()
+        # What was read before, another may have given up to save.
+        before = self.reducer.response
+        self._changed = frozenset(range(len(before.output_items) if before is not None else 0))
         self._saved: str | None = None
         self._kept: str | None = None
 

@@ -120,13 +120,15 @@ async def _end(log: EventLog, store: Store, run: OpenRun) -> None:
     logger.info("run %s was left open by a process that is gone; it is ended", run.run_id)
 
 
-async def interrupt(log: EventLog, run_id: str) -> Mirror:
+async def interrupt(log: EventLog, run_id: str, mirror: Mirror | None = None) -> Mirror:
     """End a run in the log that nobody works on, and return it; one that has ended stays as it is.
+
+    What a ``mirror`` has read of it already is not read again.
 
     Raises:
         EventLogUnavailable: the log is gone.
     """
-    mirror = Mirror(log, run_id)
+    mirror = mirror or Mirror(log, run_id)
     await mirror.catch_up()
     if mirror.reducer.response is not None and not mirror.reducer.is_terminal:
         await _append_end(log, run_id, mirror.reducer)
