@@ -13,11 +13,12 @@ from cody_core.errors import CodyError, RunClosed, StoreUnavailable
 from cody_core.eventlog import EventLog
 from cody_core.ids import now_ms, traceparent
 from cody_core.mirror import Mirror
-from cody_core.reducer import ResponseReducer
 from cody_core.schema.events import (
     EventFactory,
+    ItemCancelled,
     ItemError,
     Payload,
+    ResponseDone,
     ResponseError,
     TraceContext,
 )
@@ -131,21 +132,32 @@ async def interrupt(log: EventLog, run_id: str, mirror: Mirror | None = None) ->
     mirror = mirror or Mirror(log, run_id)
     await mirror.catch_up()
     if mirror.reducer.response is not None and not mirror.reducer.is_terminal:
-        await _append_end(log, run_id, mirror.reducer)
+        await _append_end(log, mirror)
         await mirror.catch_up()
     return mirror
 
 
-async def _append_end(log: EventLog, run_id: str, reducer: ResponseReducer) -> None:
+async def _append_end(log: EventLog, mirror: Mirror) -> None:
+    run_id = mirror.run_id
     event = EventFactory(run_id, TraceContext(traceparent=traceparent(run_id)))
-    payloads: list[Payload] = [
-        *(ItemError(item_id=item_id, error=INTERRUPTED) for item_id in reducer.open_items),
-        ResponseError(response_id=run_id, error=INTERRUPTED),
-    ]
     try:
-        await log.append(run_id, [event(payload) for payload in payloads])
+        await log.append(run_id, [event(payload) for payload in _closing(mirror)])
     except RunClosed:
         logger.debug("run %s ended by itself in the meantime", run_id)
+
+
+def _closing(mirror: Mirror) -> list[Payload]:
+    """Return what ends a run: as it was wanted, where somebody had asked for the end."""
+    ids, run_id = mirror.reducer.open_items, mirror.run_id
+    if mirror.abort_reason is None:
+        return [
+            *(ItemError(item_id=item_id, error=INTERRUPTED) for item_id in ids),
+            ResponseError(response_id=run_id, error=INTERRUPTED),
+        ]
+    return [
+        *(ItemCancelled(item_id=item_id, reason="aborted") for item_id in ids),
+        ResponseDone(response_id=run_id, status="aborted", finish_reason="aborted"),
+    ]
 
 
 def _interrupted(response: Response) -> Response:
