@@ -223,7 +223,7 @@ class RedisRunQueue:
             except EventLogUnavailable as error:
                 logger.warning("claims of runs could not be renewed: %s", error)
                 continue
-            if taken := set(held) - {key.decode() for key in kept}:
+            if taken := self._held & set(held) - {key.decode() for key in kept}:
                 # Whoever has them now has ended them, or will: a run ends only once.
                 logger.warning("%d runs were taken over while we did not answer", len(taken))
                 self._held -= taken
