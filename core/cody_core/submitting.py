@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from weakref import WeakValueDictionary
 
 from cody_core.errors import AppendedBefore, StoreUnavailable
 from cody_core.ids import new_id
@@ -33,7 +34,7 @@ class Submissions:
         self._persister = persister
         self._runs = runs
         self._worker = worker
-        self._pending: dict[str, RunRequest] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def submit(self, request: SubmitRequest) -> Submitted:
         """Announce a run and return where it is.
@@ -43,26 +44,26 @@ class Submissions:
             InvalidRequest: it cannot be decided who answers; see ``decide``.
             EventLogUnavailable: the log cannot take the run.
         """
-        run_id = request.run_id or new_id()
-        if request.run_id and (known := await self._submitted(run_id)) is not None:
-            return known
+        if (run_id := request.run_id) is None:
+            return await self._submit(request, new_id())
+        lock = self._locks.setdefault(run_id, asyncio.Lock())
+        async with lock:  # of several at the same moment, the others wait for what the first does
+            return await self._submitted(run_id) or await self._submit(request, run_id)
+
+    async def _submit(self, request: SubmitRequest, run_id: str) -> Submitted:
         resources, thread = self._resources, await self._thread_of(request)
         run = decide(resources.settings, request, run_id, thread, tools=resources.tools.names)
-        self._pending[run_id] = run
         try:
             await self._announce(run, request.prompt, is_new=thread is None)
         except AppendedBefore:  # by another process, at the same moment
             if (known := await self._submitted(run_id)) is not None:
                 return known
             raise
-        finally:
-            del self._pending[run_id]
         return Submitted(run_id=run_id, thread_id=run.thread_id, turn_id=run.turn_id)
 
     async def _submitted(self, run_id: str) -> Submitted | None:
         """Return where a run is that was submitted before."""
-        known: Response | RunRequest | None
-        known = self._pending.get(run_id) or self._worker.live.get(run_id)
+        known: Response | RunRequest | None = self._worker.live.get(run_id)
         if known is None:
             # While the store is away the log has to be enough: it keeps runs that are not stored.
             with suppress(StoreUnavailable):
