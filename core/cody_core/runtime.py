@@ -133,11 +133,13 @@ class Runtime:
         self._settled = asyncio.Event()
         self._runs = Runs(resources.log, resources.store, self._persister, self._settled)
         self._worker = RunWorker(resources, self._persister, history=self._history)
-        self._submissions = Submissions(resources, self._persister, self._runs, self._worker)
         self._files = Listing(settings.workspace)
         self._recovery: asyncio.Task[None] | None = None
         self._warming: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
+        self._submissions = Submissions(
+            resources, self._persister, self._runs, self._worker, self._stopping
+        )
 
     def start(self, *, works: bool = True) -> None:
         """Put in order what an earlier process left behind, and begin to work on runs."""
