@@ -21,17 +21,22 @@ from cody_core.mirror import Mirror
 from cody_core.resources import Resources
 from cody_core.runqueue import Claim
 from cody_core.schema.requests import RunRequest
-from cody_core.schema.response import Response
+from cody_core.schema.response import ErrorInfo, Response
 from cody_core.tasks import task_group
 from cody_core.tools.grants import Grants
 from cody_core.workers.persist import Persister
-from cody_core.workers.recovery import interrupt
+from cody_core.workers.recovery import INTERRUPTED, interrupt
 from cody_core.workers.tools import ToolWorker
 
 logger = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 1.0
 """How long to wait before queue or log are asked again whose server was away."""
+NOT_UNDERSTOOD = ErrorInfo(
+    code="not_understood",
+    message="the worker that took this run is of an older version than what submitted it: "
+    "update that Cody, and ask again",
+)
 
 
 @dataclass(slots=True)
@@ -40,6 +45,7 @@ class _Live:
 
     run: RunRequest
     ends: bool = False
+    reason: ErrorInfo = INTERRUPTED
     work: asyncio.Task[None] | None = None
     place: asyncio.Semaphore | None = None
 
@@ -158,6 +164,8 @@ class RunWorker:
         self, claim: Claim, *, ends: bool = False, places: asyncio.Semaphore | None = None
     ) -> None:
         live = _Live(claim.run, ends, place=places)
+        if not claim.is_understood:
+            live.ends, live.reason = True, NOT_UNDERSTOOD
         if claim.run.run_id in self._live:  # we lost it while we did not answer, and have it again
             live.free()
             return
@@ -187,7 +195,7 @@ class RunWorker:
             is_over = True
         except Exception:
             logger.exception("run %s could not be stored", mirror.run_id)
-            await self._end(mirror)
+            await self._end(mirror, live.reason)
             is_over = True
         finally:
             live.free()
@@ -217,7 +225,7 @@ class RunWorker:
             if live.work is not None:
                 await asyncio.wait({live.work})
             live.free()
-            await self._end(mirror)
+            await self._end(mirror, live.reason)
         if not storing.result():
             await self._persister.run(run.run_id, run.new_thread, mirror)
 
@@ -232,11 +240,11 @@ class RunWorker:
         except Exception:
             logger.exception("run %s could not be worked on", run.run_id)
 
-    async def _end(self, mirror: Mirror) -> None:
+    async def _end(self, mirror: Mirror, reason: ErrorInfo) -> None:
         """End a run that nobody works on any more, unless it has ended, once the log takes that."""
         while not mirror.reducer.is_terminal:
             try:
-                await interrupt(self._log, mirror.run_id, mirror)
+                await interrupt(self._log, mirror.run_id, mirror, error=reason)
                 return
             except EventLogUnavailable as error:
                 logger.warning("run %s cannot be ended yet: %s", mirror.run_id, error)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import cast
 
 import pytest
 import redis.asyncio
@@ -190,6 +192,32 @@ async def test_what_is_no_run_is_thrown_away_and_the_next_is_taken(url: str) -> 
         await queue.done(claim)
         assert await client.xlen(WORK) == 0
         assert (await client.xpending(WORK, GROUP))["pending"] == 0
+
+
+@pytest.mark.parametrize(
+    "newer", [{"policy": "as-of-tomorrow"}, {"input_items": [{"type": "hologram"}]}]
+)
+async def test_a_run_of_a_newer_version_is_ended_and_not_lost(
+    newer: dict[str, object], url: str
+) -> None:
+    provider = ScriptedProvider([[Say("As I see fit.")]])
+    async with (
+        member(url, provider, works=False) as here,
+        redis.asyncio.Redis.from_url(url, decode_responses=True) as client,
+    ):
+        submitted = await here.submit(SubmitRequest(prompt="hi"))
+        ((key, fields),) = cast("list[tuple[str, dict[str, str]]]", await client.xrange(WORK))
+        await client.xdel(WORK, key)
+        await client.xadd(WORK, {"run": json.dumps(json.loads(fields["run"]) | newer)})
+        async with member(url, provider):
+            response = await ended(here, submitted.run_id)
+            async with asyncio.timeout(10):
+                while await client.xlen(WORK):
+                    await asyncio.sleep(0.001)
+            assert (await here.thread(submitted.thread_id)).runs == (response,)
+    assert response.error is not None
+    assert response.error.code == "not_understood"
+    assert provider.requests == []
 
 
 async def test_a_run_submitted_here_is_worked_on_there(url: str) -> None:

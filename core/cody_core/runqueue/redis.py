@@ -1,17 +1,18 @@
 """A run queue in Redis: the stream ``codex:runs``, read through the consumer group ``workers``.
 
-An entry has one field, ``run``, which holds the JSON of a ``RunRequest``. It is deleted when the
-run is done. While a worker has it, the worker claims it anew every few seconds; an entry that
-nobody has claimed for longer than that is taken over.
+An entry has one field, ``run``, which holds the JSON of a ``RunRequest``, perhaps one of a newer
+version. It is deleted when the run is done. While a worker has it, the worker claims it anew every
+few seconds; an entry that nobody has claimed for longer than that is taken over.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import TypeAlias, TypeVar, cast
+from typing import Final, TypeAlias, TypeVar, cast
 
 from pydantic import ValidationError
 from redis.exceptions import ResponseError
@@ -49,6 +50,9 @@ end
 return kept
 """
 """Group, consumer, entries; those of them that still are the consumer's, renewed."""
+
+_UNKNOWN: Final = {"provider_id": "unknown", "model_id": "unknown", "input_items": ()}
+"""What stands for parts of a run that are not understood, and without which it is none."""
 
 _Batch: TypeAlias = "list[tuple[bytes, dict[bytes, bytes] | None]]"
 
@@ -177,7 +181,7 @@ class RedisRunQueue:
         return await self._claim(cast("_Batch", reply))
 
     async def _claim(self, batch: _Batch) -> Claim | None:
-        """Return the run of an entry that is ours now; one that is no run is thrown away."""
+        """Return the run of an entry that is ours now; one that names no run is thrown away."""
         claims = _readable(batch)
         if batch and not claims:
             key = batch[0][0].decode()
@@ -230,9 +234,20 @@ class RedisRunQueue:
 
 
 def _readable(batch: _Batch) -> list[Claim]:
-    claims: list[Claim] = []
-    for key, fields in batch:
-        with suppress(KeyError, ValidationError):
-            run = RunRequest.model_validate_json((fields or {})[b"run"])
-            claims.append(Claim(run, key.decode()))
-    return claims
+    claims = (_parsed(key, (fields or {}).get(b"run")) for key, fields in batch)
+    return [claim for claim in claims if claim is not None]
+
+
+def _parsed(key: bytes, data: bytes | None) -> Claim | None:
+    """Return the run of an entry, as far as it is understood, or ``None`` if it names none."""
+    if data is None:
+        return None
+    try:
+        return Claim(RunRequest.model_validate_json(data), key.decode())
+    except ValidationError as error:
+        wrong = {detail["loc"][0] for detail in error.errors() if detail["loc"]}
+    with suppress(ValueError, AttributeError):
+        known = {name: value for name, value in json.loads(data).items() if name not in wrong}
+        run = RunRequest.model_validate_json(json.dumps(_UNKNOWN | known))
+        return Claim(run, key.decode(), is_understood=False)
+    return None
