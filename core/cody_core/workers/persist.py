@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 INTERVAL_SECONDS = 1.0
 AT_EASE = 50
 """Runs at once beyond which each is saved more seldom while text streams."""
+UNSTORED_SECONDS = 7 * 24 * 3600.0
+"""How long the log keeps a run that the store does not take: until then it is found there."""
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 5.0
 _BOUNDARIES = (ResponseStart, ItemDone, ItemError, ItemCancelled, ResponseDone, ResponseError)
@@ -160,10 +162,12 @@ class Persister:
                 has_ended = saver.reducer.is_terminal
                 saver.finish()
                 await saving
-            if saver.reducer.is_terminal and saver.unsaved_write() is None:
-                await self._log.expire(run_id, seconds=self._log_ttl)
+            if saver.reducer.is_terminal:
+                is_stored = saver.unsaved_write() is None
+                kept = self._log_ttl if is_stored else max(self._log_ttl, UNSTORED_SECONDS)
+                await self._log.expire(run_id, seconds=kept)
         except EventLogError as error:
-            logger.warning("run %s is stored, and stays in the log: %s", run_id, error)
+            logger.warning("run %s is over, and stays in the log: %s", run_id, error)
         finally:
             if self._runs.get(run_id) is saver:
                 del self._runs[run_id]
