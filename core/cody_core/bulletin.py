@@ -68,7 +68,7 @@ class Bulletin:
 
     def _listen(self) -> None:
         self._listeners += 1
-        if self._listening is None:
+        if self._listening is None or self._listening.done():  # it may tell again by now
             self._listening = self._tasks.create_task(self._hear())
 
     def _forget(self) -> None:

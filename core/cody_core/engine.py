@@ -110,15 +110,8 @@ class Engine:
         end: Terminal = run.done("aborted", "interrupted")
         try:
             end = await run.drive()
-        except _Aborted:
-            end = run.done("aborted", "aborted")
-        except _Ended:
-            return
-        except CodyError as error:
-            end = run.failed(error.code, error.message)
-        except Exception as error:
-            logger.exception("run %s failed", request.run_id)
-            end = run.failed("internal_error", f"{type(error).__name__}: see the log of cody")
+        except Exception as error:  # noqa: BLE001 - told in the run's end
+            end = run.ended_by(error)
         finally:
             await run.close(end)
 
@@ -129,6 +122,13 @@ class _Aborted(Exception):
 
 class _Ended(Exception):
     """Somebody else ended the run."""
+
+
+def _causes(error: Exception) -> list[Exception]:
+    """Return what failed: an error, or all that are in a group."""
+    if isinstance(error, ExceptionGroup):
+        return [cause for inner in error.exceptions for cause in _causes(inner)]
+    return [error]
 
 
 class _Run:
@@ -181,6 +181,28 @@ class _Run:
             finish_reason=finish_reason,
         )
 
+    def ended_by(self, error: Exception) -> Terminal:
+        """Return how a run ends that was stopped, or failed, for one reason or for several.
+
+        Whoever stops it may have ended it before all its parts have heard of that.
+        """
+        causes = _causes(error)
+        strange = [
+            cause for cause in causes if not isinstance(cause, CodyError | _Aborted | _Ended)
+        ]
+        if strange:
+            logger.error("run %s failed", self._request.run_id, exc_info=error)
+            name = type(strange[0]).__name__
+            return self.failed("internal_error", f"{name}: see the log of cody")
+        failures = [
+            cause
+            for cause in causes
+            if isinstance(cause, CodyError) and not isinstance(cause, RunClosed)
+        ]
+        if not failures or any(isinstance(cause, _Aborted) for cause in causes):
+            return self.done("aborted", "aborted")
+        return self.failed(failures[0].code, failures[0].message)
+
     def failed(self, code: str, message: str) -> ResponseError:
         """Return the end of a run that did."""
         error = ErrorInfo(code=code, message=message)
@@ -188,7 +210,8 @@ class _Run:
 
     async def _watch(self) -> None:
         mirror = self._mirror
-        await mirror.until(lambda: mirror.abort_reason is not None or mirror.over.is_set())
+        reducer = mirror.reducer
+        await mirror.until(lambda: mirror.abort_reason is not None or reducer.is_terminal)
         raise _Ended if mirror.abort_reason is None else _Aborted
 
     async def _wait_for_tools(self) -> None:

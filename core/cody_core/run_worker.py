@@ -1,7 +1,8 @@
 """The run worker: it takes runs from the queue and works on each with engine, tools and persister.
 
 The three read and write the run's log side by side. Stopping the work ends the run in the log, and
-leaves the storing of that to end by itself.
+leaves the storing of that to end by itself. While the log is away a run stays ours: it is done when
+its end is in the log, and not before.
 """
 
 from __future__ import annotations
@@ -14,30 +15,45 @@ from dataclasses import dataclass
 
 from cody_core.engine import Engine, EngineLimits
 from cody_core.errors import EventLogError, EventLogUnavailable
+from cody_core.eventlog import Beginning
+from cody_core.ids import new_id
 from cody_core.mirror import Mirror
 from cody_core.resources import Resources
 from cody_core.runqueue import Claim
 from cody_core.schema.requests import RunRequest
-from cody_core.schema.response import Response
+from cody_core.schema.response import ErrorInfo, Response
 from cody_core.tasks import task_group
 from cody_core.tools.grants import Grants
 from cody_core.workers.persist import Persister
-from cody_core.workers.recovery import interrupt
+from cody_core.workers.recovery import INTERRUPTED, interrupt
 from cody_core.workers.tools import ToolWorker
 
 logger = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 1.0
-"""How long to wait before a queue is asked again whose server was away."""
+"""How long to wait before queue or log are asked again whose server was away."""
+NOT_UNDERSTOOD = ErrorInfo(
+    code="not_understood",
+    message="the worker that took this run is of an older version than what submitted it: "
+    "update that Cody, and ask again",
+)
 
 
 @dataclass(slots=True)
 class _Live:
-    """A run that is being worked on."""
+    """A run that is being worked on, or only to be ended."""
 
     run: RunRequest
+    ends: bool = False
+    reason: ErrorInfo = INTERRUPTED
     work: asyncio.Task[None] | None = None
     place: asyncio.Semaphore | None = None
+
+    def stop(self) -> None:
+        """Let it end. What has not begun yet never does."""
+        self.ends = True
+        if self.work is not None:
+            self.work.cancel()
 
     def free(self) -> None:
         """Make room for another run. What is over does not stand in its way while it is stored."""
@@ -118,8 +134,7 @@ class RunWorker:
         if self._serving and grace:
             await asyncio.wait(self._serving, timeout=grace)
         for live in self._live.values():
-            if live.work is not None:
-                live.work.cancel()
+            live.stop()
         self._persister.hurry()
         if self._serving:
             _, late = await asyncio.wait(self._serving, timeout=storing)
@@ -148,9 +163,14 @@ class RunWorker:
     def _start(
         self, claim: Claim, *, ends: bool = False, places: asyncio.Semaphore | None = None
     ) -> None:
-        live = self._live[claim.run.run_id] = _Live(claim.run, place=places)
-        task = self._tasks.create_task(self._serve(claim, live, ends=ends))
-        self._own(task)
+        live = _Live(claim.run, ends, place=places)
+        if not claim.is_understood:
+            live.ends, live.reason = True, NOT_UNDERSTOOD
+        if claim.run.run_id in self._live:  # we lost it while we did not answer, and have it again
+            live.free()
+            return
+        self._live[claim.run.run_id] = live
+        self._own(self._tasks.create_task(self._serve(claim, live)))
 
     def _own(self, task: asyncio.Task[None]) -> None:
         self._serving.add(task)
@@ -163,29 +183,51 @@ class RunWorker:
         except Exception:
             logger.exception("run %s could not be stored", run_id)
 
-    async def _serve(self, claim: Claim, live: _Live, *, ends: bool) -> None:
-        run = claim.run
+    async def _serve(self, claim: Claim, live: _Live) -> None:
+        mirror = Mirror(self._log, claim.run.run_id)
+        is_over = False
         try:
-            found = await self._log.begin(run.run_id)
-            if found == "gone":
-                return  # it ended while it waited, was stored, and is forgotten
-            mirror = Mirror(self._log, run.run_id)
-            async with task_group() as tasks:
-                tasks.create_task(self._persister.run(run.run_id, run.new_thread, mirror))
+            # One that is gone ended while it waited, was stored, and is forgotten.
+            if (found := await self._begin(mirror.run_id)) != "gone":
                 # What a worker that died had begun is not begun again: calls may have been made.
-                ends = ends or found != "first"
-                work = self._end(run) if ends else self._work(run, mirror)
-                live.work = tasks.create_task(work)
-                live.work.add_done_callback(lambda _: live.free())
-                # The last to begin: all others are told of what it reads from the start.
-                tasks.create_task(mirror.follow())
+                live.ends = live.ends or found != "first"
+                await self._see_through(live, mirror)
+            is_over = True
         except Exception:
-            logger.exception("run %s could not be stored", run.run_id)
+            logger.exception("run %s could not be stored", mirror.run_id)
+            await self._end(mirror, live.reason)
+            is_over = True
         finally:
             live.free()
-            del self._live[run.run_id]
-            with suppress(EventLogError):
-                await self._queue.done(claim)
+            del self._live[mirror.run_id]
+            if is_over or mirror.reducer.is_terminal:
+                with suppress(EventLogError):
+                    await self._queue.done(claim)
+
+    async def _begin(self, run_id: str) -> Beginning:
+        attempt = new_id()
+        while True:
+            try:
+                return await self._log.begin(run_id, attempt)
+            except EventLogUnavailable as error:
+                logger.warning("run %s cannot be begun yet: %s", run_id, error)
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _see_through(self, live: _Live, mirror: Mirror) -> None:
+        """Work on a run and store it until its end is in the log."""
+        run = live.run
+        async with task_group() as tasks:
+            storing = tasks.create_task(self._persister.run(run.run_id, run.new_thread, mirror))
+            if not live.ends:
+                live.work = tasks.create_task(self._work(run, mirror))
+            # The last to begin: all others are told of what it reads from the start.
+            tasks.create_task(mirror.follow())
+            if live.work is not None:
+                await asyncio.wait({live.work})
+            live.free()
+            await self._end(mirror, live.reason)
+        if not storing.result():
+            await self._persister.run(run.run_id, run.new_thread, mirror)
 
     async def _work(self, run: RunRequest, mirror: Mirror) -> None:
         """Run engine and tools side by side: if one fails the other stops, and other runs go on."""
@@ -198,5 +240,12 @@ class RunWorker:
         except Exception:
             logger.exception("run %s could not be worked on", run.run_id)
 
-    async def _end(self, run: RunRequest) -> None:
-        await interrupt(self._log, run.run_id)
+    async def _end(self, mirror: Mirror, reason: ErrorInfo) -> None:
+        """End a run that nobody works on any more, unless it has ended, once the log takes that."""
+        while not mirror.reducer.is_terminal:
+            try:
+                await interrupt(self._log, mirror.run_id, mirror, error=reason)
+                return
+            except EventLogUnavailable as error:
+                logger.warning("run %s cannot be ended yet: %s", mirror.run_id, error)
+                await asyncio.sleep(PAUSE_SECONDS)

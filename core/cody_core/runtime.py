@@ -24,7 +24,7 @@ from cody_core.errors import (
 )
 from cody_core.forking import fork
 from cody_core.hiding import address
-from cody_core.ids import now_ms
+from cody_core.ids import new_id, now_ms
 from cody_core.patience import impatient
 from cody_core.providers.catalog import known_models
 from cody_core.providers.offered import offered_models
@@ -38,7 +38,6 @@ from cody_core.schema.events import (
     ApprovalResolved,
     Decision,
     Entry,
-    Payload,
     TurnAbortedByUser,
 )
 from cody_core.schema.files import Attachment
@@ -134,11 +133,13 @@ class Runtime:
         self._settled = asyncio.Event()
         self._runs = Runs(resources.log, resources.store, self._persister, self._settled)
         self._worker = RunWorker(resources, self._persister, history=self._history)
-        self._submissions = Submissions(resources, self._persister, self._runs, self._worker)
         self._files = Listing(settings.workspace)
         self._recovery: asyncio.Task[None] | None = None
         self._warming: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
+        self._submissions = Submissions(
+            resources, self._persister, self._runs, self._worker, self._stopping
+        )
 
     def start(self, *, works: bool = True) -> None:
         """Put in order what an earlier process left behind, and begin to work on runs."""
@@ -216,7 +217,8 @@ class Runtime:
     async def cancel(self, run_id: str, *, reason: str = "cancelled by user") -> None:
         """Append the request to end; see ``Client.cancel``.
 
-        A run that nobody has begun is ended at once: its turn may be a long time away.
+        A run that nobody has begun is ended at once: its turn may be a long time away. We begin it
+        for that, so that nobody else does; who has begun it before ends it as well.
         """
         with impatient(ANSWER_SECONDS):
             if (mirror := await self._runs.mirror(run_id)) is None:
@@ -225,18 +227,19 @@ class Runtime:
             response = mirror.reducer.response
             if response is None or mirror.reducer.is_terminal:
                 return
-            is_waiting = response.status == "queued"
-            payloads: list[Payload] = [TurnAbortedByUser(turn_id=response.turn_id, reason=reason)]
-            if is_waiting:
-                payloads.append(never_begun(run_id))
             event = event_factory(run_id)
+            abort = TurnAbortedByUser(turn_id=response.turn_id, reason=reason)
             try:
-                await self._log.append(run_id, [event(payload) for payload in payloads])
+                await self._log.append(run_id, [event(abort)])
+                if response.status != "queued":
+                    return
+                if await self._log.begin(run_id, new_id()) != "first":
+                    return
+                await self._log.append(run_id, [event(never_begun(run_id))])
             except RunClosed:
                 logger.debug("run %s ended before it could be cancelled", run_id)
                 return
-        if is_waiting:
-            self._worker.store(run_id)
+        self._worker.store(run_id)
 
     async def _refuse_unless_ended(self, run_id: str) -> None:
         if not (await self._runs.get(run_id)).is_terminal:

@@ -5,8 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from functools import partial
+from weakref import WeakValueDictionary
 
-from cody_core.errors import AppendedBefore, StoreUnavailable
+from cody_core.errors import (
+    AppendedBefore,
+    EventLogUnavailable,
+    StoreError,
+    StoreUnavailable,
+    TooManyRuns,
+)
 from cody_core.ids import new_id
 from cody_core.resources import Resources
 from cody_core.run_worker import RunWorker
@@ -16,6 +24,7 @@ from cody_core.schema.response import Response
 from cody_core.schema.threads import Thread
 from cody_core.submission import decide, new_thread, start_event
 from cody_core.workers.persist import Persister
+from cody_core.workers.recovery import until_recovered
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +36,20 @@ class Submissions:
     """Takes requests. One with the id of a run that was submitted before is not run again."""
 
     def __init__(
-        self, resources: Resources, persister: Persister, runs: Runs, worker: RunWorker
+        self,
+        resources: Resources,
+        persister: Persister,
+        runs: Runs,
+        worker: RunWorker,
+        stopping: asyncio.Event,
     ) -> None:
+        """Build it; ``stopping`` is set when nothing is to be waited for any more."""
         self._resources = resources
+        self._stopping = stopping
         self._persister = persister
         self._runs = runs
         self._worker = worker
-        self._pending: dict[str, RunRequest] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def submit(self, request: SubmitRequest) -> Submitted:
         """Announce a run and return where it is.
@@ -43,26 +59,26 @@ class Submissions:
             InvalidRequest: it cannot be decided who answers; see ``decide``.
             EventLogUnavailable: the log cannot take the run.
         """
-        run_id = request.run_id or new_id()
-        if request.run_id and (known := await self._submitted(run_id)) is not None:
-            return known
+        if (run_id := request.run_id) is None:
+            return await self._submit(request, new_id())
+        lock = self._locks.setdefault(run_id, asyncio.Lock())
+        async with lock:  # of several at the same moment, the others wait for what the first does
+            return await self._submitted(run_id) or await self._submit(request, run_id)
+
+    async def _submit(self, request: SubmitRequest, run_id: str) -> Submitted:
         resources, thread = self._resources, await self._thread_of(request)
         run = decide(resources.settings, request, run_id, thread, tools=resources.tools.names)
-        self._pending[run_id] = run
         try:
             await self._announce(run, request.prompt, is_new=thread is None)
         except AppendedBefore:  # by another process, at the same moment
             if (known := await self._submitted(run_id)) is not None:
                 return known
             raise
-        finally:
-            del self._pending[run_id]
         return Submitted(run_id=run_id, thread_id=run.thread_id, turn_id=run.turn_id)
 
     async def _submitted(self, run_id: str) -> Submitted | None:
         """Return where a run is that was submitted before."""
-        known: Response | RunRequest | None
-        known = self._pending.get(run_id) or self._worker.live.get(run_id)
+        known: Response | RunRequest | None = self._worker.live.get(run_id)
         if known is None:
             # While the store is away the log has to be enough: it keeps runs that are not stored.
             with suppress(StoreUnavailable):
@@ -80,11 +96,18 @@ class Submissions:
 
     async def _announce(self, run: RunRequest, prompt: str, *, is_new: bool) -> None:
         unstored = self._persister.new_thread(run.thread_id)
-        if is_new:
-            unstored = await self._create(run, prompt)
-        if unstored is not None:
-            run = run.model_copy(update={"new_thread": unstored})
-        await self._resources.queue.put(run, start_event(run, queued=self._worker.is_full))
+        try:
+            if is_new:
+                unstored = await self._create(run, prompt)
+            if unstored is not None:
+                run = run.model_copy(update={"new_thread": unstored})
+            await self._resources.queue.put(run, start_event(run, queued=self._worker.is_full))
+        except BaseException as error:
+            if is_new:
+                withdrawing = self._withdraw_thread(run)
+                if isinstance(error, TooManyRuns | AppendedBefore):  # the log answers
+                    await asyncio.wait({withdrawing}, timeout=CREATE_SECONDS)
+            raise
 
     async def _create(self, run: RunRequest, prompt: str) -> Thread | None:
         """Store a new thread. If the store is away, return it: it is stored along with the run."""
@@ -96,3 +119,24 @@ class Submissions:
             logger.warning("saving is pending: %s", error or "the store does not answer in time")
             return thread
         return None
+
+    def _withdraw_thread(self, run: RunRequest) -> asyncio.Task[None]:
+        """Delete the new thread of a run that could not be announced, whoever waits for that."""
+        withdrawing = until_recovered(partial(self._withdraw, run), self._stopping)
+        return self._resources.tasks.create_task(withdrawing)
+
+    async def _withdraw(self, run: RunRequest) -> bool:
+        """Return whether it is done: not while it cannot be told if the log has the run after all.
+
+        By now it may be somebody else's, or ours and submitted again: then it has another thread.
+        """
+        try:
+            found = await self._runs.find(run.run_id)
+            if found is None or found.thread_id != run.thread_id:
+                await self._resources.store.delete_thread(run.thread_id)
+        except (EventLogUnavailable, StoreUnavailable) as error:
+            logger.debug("thread %s is left empty for now: %s", run.thread_id, error)
+            return False
+        except StoreError as error:
+            logger.warning("thread %s is left empty: %s", run.thread_id, error)
+        return True

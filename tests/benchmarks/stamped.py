@@ -84,8 +84,8 @@ class StampedLog:
     ) -> AsyncGenerator[Sequence[Entry]]:
         return self._log.read(run_id, after=after, follow=follow)
 
-    async def begin(self, run_id: str) -> Beginning:
-        return await self._log.begin(run_id)
+    async def begin(self, run_id: str, attempt: str) -> Beginning:
+        return await self._log.begin(run_id, attempt)
 
     async def exists(self, run_id: str) -> bool:
         return await self._log.exists(run_id)

@@ -97,6 +97,11 @@ async def test_a_store_that_cannot_tell_any_more_is_said_not_to(store: TellingSt
             assert (await said(reading)).is_told
             store.words.put_nowait(None)
             assert await said(reading) == Changes(threads=1)
+            await until_heard(store, 0)
+            async with aclosing(bulletin.read(threads=True)) as later:  # it is asked again
+                assert await said(later) == Changes(threads=1)
+                store.words.put_nowait(True)
+                assert await said(later) == await said(reading) == Changes(threads=2, is_told=True)
 
 
 async def test_closing_ends_all_reading(store: TellingStore) -> None:

@@ -400,6 +400,20 @@ async def test_a_run_submitted_twice_runs_once(open_core: Open) -> None:
     assert len(provider.requests) == 1
 
 
+async def test_a_run_submitted_several_times_at_once_runs_once_in_one_thread(
+    open_core: Open,
+) -> None:
+    provider = ScriptedProvider(lambda request: [Say("once")])
+    request = SubmitRequest(prompt="go", run_id=new_id())
+    async with open_core(provider) as client:
+        first, *others = await asyncio.gather(*(client.submit(request) for _ in range(5)))
+        await ended(client, first.run_id)
+        threads = (await client.threads()).threads
+    assert others == [first] * 4
+    assert [thread.id for thread in threads] == [first.thread_id]
+    assert len(provider.requests) == 1
+
+
 async def test_many_runs_at_once_do_not_mix(open_core: Open) -> None:
     def echo(request: ModelRequest) -> list[Step]:
         return [Say(f"{texts(request.items)[-1]} " * 20)]

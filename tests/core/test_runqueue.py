@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
+from typing import cast
 
 import pytest
 import redis.asyncio
-from cody_core.client import Client
 from cody_core.errors import AppendedBefore, TooManyRuns
 from cody_core.eventlog.memory import MemoryEventLog
 from cody_core.eventlog.redis import WORK, RedisEventLog
 from cody_core.ids import new_id
-from cody_core.providers.pool import ProviderPool
 from cody_core.providers.scripted import Hang, Say, ScriptedProvider
 from cody_core.runqueue import RunQueue
 from cody_core.runqueue.memory import MemoryRunQueue
 from cody_core.runqueue.redis import GROUP, RedisRunQueue
-from cody_core.runtime import open_runtime
 from cody_core.schema.requests import RunRequest, SubmitRequest
-from cody_core.settings import load_settings
 from cody_core.submission import start_event
 from redis import Redis
-from support.core import ended, texts
+from support.core import ended, member, texts
 from support.redis import RedisServer
 
 
@@ -142,6 +139,36 @@ async def test_a_claim_that_is_kept_is_nobody_elses(url: str) -> None:
         await first.done(claim)
 
 
+async def test_many_that_are_kept_do_not_hide_one_that_is_lost(url: str) -> None:
+    async with (
+        open_queue(url, keep=60, lost=0.4) as dying,
+        open_queue(url, keep=0.05, lost=0.4) as busy,
+        open_queue(url, lost=0.4) as free,
+        asyncio.timeout(10),
+    ):
+        kept = await put(busy, 25)
+        assert [(await busy.take()).run for _ in kept] == kept
+        (lost,) = await put(busy)
+        assert (await dying.take()).run == lost
+        assert (await free.take()).run == lost
+
+
+async def test_what_we_have_is_not_taken_again_when_it_could_not_be_kept(url: str) -> None:
+    async with (
+        open_queue(url, keep=60, lost=0.2) as queue,
+        redis.asyncio.Redis.from_url(url) as client,
+        asyncio.timeout(10),
+    ):
+        ours, other = await put(queue, 2)
+        claim = await queue.take()
+        assert claim.run == ours
+        while not await client.xpending_range(WORK, GROUP, "-", "+", 1, idle=300):
+            await asyncio.sleep(0.01)
+        assert (await queue.take()).run == other
+        await queue.done(claim)
+        assert list(await queue.waiting()) == [other]
+
+
 async def test_who_leaves_with_nothing_to_do_leaves_the_group(url: str) -> None:
     async with redis.asyncio.Redis.from_url(url) as client:
         async with open_queue(url) as queue:
@@ -167,39 +194,48 @@ async def test_what_is_no_run_is_thrown_away_and_the_next_is_taken(url: str) -> 
         assert (await client.xpending(WORK, GROUP))["pending"] == 0
 
 
-@asynccontextmanager
-async def member(
-    home: Path, url: str, provider: ScriptedProvider, *, works: bool = True
-) -> AsyncIterator[Client]:
-    """One of several processes over the same Redis."""
-    settings = load_settings(
-        home=home,
-        redis_url=url,
-        model="scripted/model",
-        claim_seconds=0.5,
-        providers={"scripted": {"kind": "demo", "models": ("model",)}},
-    )
-    pool = ProviderPool(settings, {"scripted": provider})
-    async with open_runtime(settings, providers=pool, shared=True, works=works) as runtime:
-        yield runtime
+@pytest.mark.parametrize(
+    "newer", [{"policy": "as-of-tomorrow"}, {"input_items": [{"type": "hologram"}]}]
+)
+async def test_a_run_of_a_newer_version_is_ended_and_not_lost(
+    newer: dict[str, object], url: str
+) -> None:
+    provider = ScriptedProvider([[Say("As I see fit.")]])
+    async with (
+        member(url, provider, works=False) as here,
+        redis.asyncio.Redis.from_url(url, decode_responses=True) as client,
+    ):
+        submitted = await here.submit(SubmitRequest(prompt="hi"))
+        ((key, fields),) = cast("list[tuple[str, dict[str, str]]]", await client.xrange(WORK))
+        await client.xdel(WORK, key)
+        await client.xadd(WORK, {"run": json.dumps(json.loads(fields["run"]) | newer)})
+        async with member(url, provider):
+            response = await ended(here, submitted.run_id)
+            async with asyncio.timeout(10):
+                while await client.xlen(WORK):
+                    await asyncio.sleep(0.001)
+            assert (await here.thread(submitted.thread_id)).runs == (response,)
+    assert response.error is not None
+    assert response.error.code == "not_understood"
+    assert provider.requests == []
 
 
-async def test_a_run_submitted_here_is_worked_on_there(url: str, tmp_path: Path) -> None:
+async def test_a_run_submitted_here_is_worked_on_there(url: str) -> None:
     idle, busy = ScriptedProvider([]), ScriptedProvider([[Say("From there.")]])
     async with (
-        member(tmp_path / "home", url, idle, works=False) as here,
-        member(tmp_path / "home", url, busy),
+        member(url, idle, works=False) as here,
+        member(url, busy),
     ):
         submitted = await here.submit(SubmitRequest(prompt="hi"))
         response = await ended(here, submitted.run_id)
     assert texts(response.output_items) == ["From there."]
 
 
-async def test_a_run_is_cancelled_from_the_other_side(url: str, tmp_path: Path) -> None:
+async def test_a_run_is_cancelled_from_the_other_side(url: str) -> None:
     idle, busy = ScriptedProvider([]), ScriptedProvider([[Hang(after="so far")]])
     async with (
-        member(tmp_path / "home", url, idle, works=False) as here,
-        member(tmp_path / "home", url, busy),
+        member(url, idle, works=False) as here,
+        member(url, busy),
     ):
         submitted = await here.submit(SubmitRequest(prompt="hi"))
         async for batch in here.follow(submitted.run_id):
@@ -212,7 +248,7 @@ async def test_a_run_is_cancelled_from_the_other_side(url: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("has_begun", [False, True])
 async def test_what_a_dead_worker_had_is_begun_or_ended_but_not_done_twice(
-    has_begun: bool, url: str, tmp_path: Path
+    has_begun: bool, url: str
 ) -> None:
     run = request().model_copy(update={"provider_id": "scripted", "model_id": "model"})
     async with RedisEventLog.open(url) as log, AsyncExitStack() as dead:
@@ -221,10 +257,10 @@ async def test_what_a_dead_worker_had_is_begun_or_ended_but_not_done_twice(
         await queue.put(run, start_event(run))
         await queue.take()
         if has_begun:
-            assert await log.begin(run.run_id) == "first"
+            assert await log.begin(run.run_id, new_id()) == "first"
         await dead.aclose()
     provider = ScriptedProvider([[Say("Whole.")]])
-    async with member(tmp_path / "home", url, provider) as worker:
+    async with member(url, provider) as worker:
         response = await ended(worker, run.run_id)
     if has_begun:
         assert response.error is not None

@@ -13,9 +13,11 @@ from cody_core.errors import (
     StoreCorrupt,
     StoreUnavailable,
 )
+from cody_core.eventlog.redis import RedisEventLog
+from cody_core.ids import new_id
 from cody_core.providers.scripted import Hang, Say, ScriptedProvider
 from cody_core.schema.requests import SubmitRequest
-from support.core import ask, core, ended, texts
+from support.core import ask, core, ended, member, texts
 from support.redis import RedisServer
 
 
@@ -46,6 +48,28 @@ async def test_a_run_that_is_cancelled_while_it_waits_ends_at_once_and_never_beg
         await client.cancel(first.run_id)
         assert texts((await ended(client, third.run_id)).output_items) == ["Third."]
     assert [texts(request.items) for request in provider.requests] == [["first"], ["third"]]
+
+
+async def test_a_run_that_somebody_has_just_begun_is_ended_by_them_when_it_is_cancelled(
+    redis_server: RedisServer,
+) -> None:
+    async with (
+        member(redis_server.url, ScriptedProvider([]), works=False) as client,
+        RedisEventLog.open(redis_server.url) as elsewhere,
+    ):
+        runs = [await client.submit(SubmitRequest(prompt="hi")) for _ in range(2)]
+        begun, waiting = (submitted.run_id for submitted in runs)
+        assert await elsewhere.begin(begun, new_id()) == "first"
+        for run_id in (begun, waiting):
+            assert (await client.run(run_id)).status == "queued"
+            await client.cancel(run_id)
+        assert await in_log(elsewhere, begun) == ["response_start", "turn_aborted_by_user"]
+        assert (await ended(client, waiting)).status == "aborted"
+        assert await elsewhere.begin(waiting, new_id()) == "ended"
+
+
+async def in_log(log: RedisEventLog, run_id: str) -> list[str]:
+    return [entry.event.type async for batch in log.read(run_id, follow=False) for entry in batch]
 
 
 async def until_hanging(client: Client, run_id: str) -> None:

@@ -33,6 +33,19 @@ async def core(
         yield client
 
 
+@asynccontextmanager
+async def member(
+    url: str, provider: ScriptedProvider, *, works: bool = True, **flags: object
+) -> AsyncIterator[Client]:
+    """Open one of several runtimes that share runs through a Redis; claims are soon lost."""
+    listed = {"scripted": {"kind": "demo", "models": ("model",)}}
+    own = {"redis_url": url, "model": MODEL, "providers": listed}
+    settings = load_settings(**{"claim_seconds": 0.5, **flags, **own})
+    pool = ProviderPool(settings, {"scripted": provider})
+    async with open_runtime(settings, providers=pool, shared=True, works=works) as client:
+        yield client
+
+
 async def events_of(client: Client, run_id: str) -> list[Event]:
     """Follow a run to its end."""
     return [entry.event async for batch in client.follow(run_id) for entry in batch]

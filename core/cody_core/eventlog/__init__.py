@@ -62,10 +62,13 @@ class EventLog(Protocol):
         """
         ...
 
-    async def begin(self, run_id: str) -> Beginning:
+    async def begin(self, run_id: str, attempt: str) -> Beginning:
         """Say that we begin to work on a run, and tell whether anybody did so before.
 
-        Saying it again does not make us somebody else.
+        Args:
+            run_id: The run.
+            attempt: What nobody else says, and we say once for each time we have the run to work
+                on. Saying the same again is being told the same: the answer may have been lost.
 
         Raises:
             EventLogUnavailable: the log could not be reached for as long as its settings say.

@@ -24,10 +24,11 @@ NEWS_KEPT = 10_000
 class _Run:
     """The entries of one run, and who waits for more."""
 
-    __slots__ = ("closed", "entries", "once", "readers", "thread_id", "wake")
+    __slots__ = ("attempt", "closed", "entries", "once", "readers", "thread_id", "wake")
 
     def __init__(self) -> None:
         self.thread_id: str | None = None
+        self.attempt: str | None = None
         self.once: set[str] = set()
         self.entries = Entries()
         self.closed = False
@@ -120,12 +121,16 @@ class MemoryEventLog:
             if not run.entries and not run.readers and self._runs.get(run_id) is run:
                 del self._runs[run_id]
 
-    async def begin(self, run_id: str) -> Beginning:
-        """Tell how the run is found; who works on it can only be this process."""
+    async def begin(self, run_id: str, attempt: str) -> Beginning:
+        """Note which attempt was the first, and tell how the run is found."""
         run = self._runs.get(run_id)
         if run is None or not run.entries:
             return "gone"
-        return "ended" if run.closed else "first"
+        if run.closed:
+            return "ended"
+        if run.attempt is None:
+            run.attempt = attempt
+        return "first" if run.attempt == attempt else "begun"
 
     async def exists(self, run_id: str) -> bool:
         """Tell whether the run has any event in the log."""

@@ -96,11 +96,14 @@ interleave, so its entries stand together.
 _BEGIN = """
 if redis.call('EXISTS', KEYS[1]) == 0 then return 'gone' end
 if redis.call('HEXISTS', KEYS[2], 'ended') == 1 then return 'ended' end
-redis.call('HSETNX', KEYS[2], 'worker', ARGV[1])
-if redis.call('HGET', KEYS[2], 'worker') == ARGV[1] then return 'first' end
+if redis.call('HSETNX', KEYS[2], 'worker', ARGV[1]) == 1 then
+  redis.call('HSET', KEYS[2], 'attempt', ARGV[2])
+  return 'first'
+end
+if redis.call('HGET', KEYS[2], 'attempt') == ARGV[2] then return 'first' end
 return 'begun'
 """
-"""Notes who works on a run, and returns how it was found."""
+"""Notes which writer works on a run, and at which attempt, and returns how it was found."""
 
 
 def stream_key(run_id: str) -> str:
@@ -219,10 +222,10 @@ class RedisEventLog:
         stream = Stream(stream_key(run_id), _entry, _is_terminal, keep, Entry.deflate)
         return self._streams.read(stream, after=after, follow=follow)
 
-    async def begin(self, run_id: str) -> Beginning:
+    async def begin(self, run_id: str, attempt: str) -> Beginning:
         """Note who works on the run, and tell how it was found."""
         keys = [stream_key(run_id), meta_key(run_id)]
-        found = await self._begin.run(keys, [self._writer])
+        found = await self._begin.run(keys, [self._writer, attempt])
         if found == b"first":
             self._streams.tails.own(keys[0])
         return cast("Beginning", found.decode())

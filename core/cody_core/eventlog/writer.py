@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 LIMIT = 1000
 """Events that may wait to be written before ``put`` waits too."""
 FLUSH_SECONDS = 5.0
-"""How long leaving the block by an exception waits for the last events to be written."""
+"""How long leaving the block by a cancellation waits for the last events to be written."""
 
 
 class LogWriter:
@@ -40,6 +40,9 @@ class LogWriter:
     async def open(cls, log: EventLog, run_id: str) -> AsyncIterator[LogWriter]:
         """Write while the block runs, and what was put before it is left.
 
+        Left by an error, it still waits for as long as the log itself does for its server; left by
+        a cancellation, for a moment only.
+
         Raises:
             CodyError: what the log raised when it did not take the last events.
         """
@@ -49,6 +52,9 @@ class LogWriter:
             try:
                 yield writer
                 await writer.flush()
+            except Exception:
+                await writer._written.wait()
+                raise
             finally:
                 await writer._finish()
                 drain.cancel()

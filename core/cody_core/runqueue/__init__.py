@@ -25,10 +25,13 @@ class Claim:
     Attributes:
         run: What is to be done.
         key: What the queue knows it by.
+        is_understood: Whether all of the run is: it may come from a newer version. What is not is
+            left out, and the run is only to be ended.
     """
 
     run: RunRequest
     key: str
+    is_understood: bool = True
 
 
 class RunQueue(Protocol):

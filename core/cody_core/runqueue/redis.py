@@ -1,17 +1,18 @@
 """A run queue in Redis: the stream ``codex:runs``, read through the consumer group ``workers``.
 
-An entry has one field, ``run``, which holds the JSON of a ``RunRequest``. It is deleted when the
-run is done. While a worker has it, the worker claims it anew every few seconds; an entry that
-nobody has claimed for longer than that is taken over.
+An entry has one field, ``run``, which holds the JSON of a ``RunRequest``, perhaps one of a newer
+version. It is deleted when the run is done. While a worker has it, the worker claims it anew every
+few seconds; an entry that nobody has claimed for longer than that is taken over.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import TypeAlias, TypeVar, cast
+from typing import Final, TypeAlias, TypeVar, cast
 
 from pydantic import ValidationError
 from redis.exceptions import ResponseError
@@ -49,6 +50,9 @@ end
 return kept
 """
 """Group, consumer, entries; those of them that still are the consumer's, renewed."""
+
+_UNKNOWN: Final = {"provider_id": "unknown", "model_id": "unknown", "input_items": ()}
+"""What stands for parts of a run that are not understood, and without which it is none."""
 
 _Batch: TypeAlias = "list[tuple[bytes, dict[bytes, bytes] | None]]"
 
@@ -122,9 +126,11 @@ class RedisRunQueue:
         return ()
 
     async def done(self, claim: Claim) -> None:
-        """Delete the entry."""
-        self._held.discard(claim.key)
-        await self._forget(claim.key)
+        """Delete the entry; until it is, it is ours and not lost."""
+        try:
+            await self._forget(claim.key)
+        finally:
+            self._held.discard(claim.key)
 
     async def _resign(self) -> None:
         """Leave the group, unless there is something of ours that another has to take over."""
@@ -156,15 +162,26 @@ class RedisRunQueue:
         return None
 
     async def _lost_run(self) -> Claim | None:
-        reply = await self._grouped(
-            lambda: self._client.xautoclaim(
-                WORK, GROUP, self._name, min_idle_time=self._lost_ms, count=1
+        """Take over the oldest run whose worker is gone; all that are claimed are looked at.
+
+        After a time without the server our own claims look lost, too. They are not: we are here.
+        """
+        found = await self._grouped(
+            lambda: self._client.xpending_range(
+                WORK, GROUP, "-", "+", len(self._held) + 1, idle=self._lost_ms
             )
         )
-        return await self._claim(cast("_Batch", reply[1]))
+        keys = [cast("bytes", entry["message_id"]).decode() for entry in found]
+        lost = next((key for key in keys if key not in self._held), None)
+        if lost is None:
+            return None
+        reply = await self._call(
+            lambda: self._client.xclaim(WORK, GROUP, self._name, self._lost_ms, [lost])
+        )
+        return await self._claim(cast("_Batch", reply))
 
     async def _claim(self, batch: _Batch) -> Claim | None:
-        """Return the run of an entry that is ours now; one that is no run is thrown away."""
+        """Return the run of an entry that is ours now; one that names no run is thrown away."""
         claims = _readable(batch)
         if batch and not claims:
             key = batch[0][0].decode()
@@ -210,16 +227,27 @@ class RedisRunQueue:
             except EventLogUnavailable as error:
                 logger.warning("claims of runs could not be renewed: %s", error)
                 continue
-            if taken := set(held) - {key.decode() for key in kept}:
+            if taken := self._held & set(held) - {key.decode() for key in kept}:
                 # Whoever has them now has ended them, or will: a run ends only once.
                 logger.warning("%d runs were taken over while we did not answer", len(taken))
                 self._held -= taken
 
 
 def _readable(batch: _Batch) -> list[Claim]:
-    claims: list[Claim] = []
-    for key, fields in batch:
-        with suppress(KeyError, ValidationError):
-            run = RunRequest.model_validate_json((fields or {})[b"run"])
-            claims.append(Claim(run, key.decode()))
-    return claims
+    claims = (_parsed(key, (fields or {}).get(b"run")) for key, fields in batch)
+    return [claim for claim in claims if claim is not None]
+
+
+def _parsed(key: bytes, data: bytes | None) -> Claim | None:
+    """Return the run of an entry, as far as it is understood, or ``None`` if it names none."""
+    if data is None:
+        return None
+    try:
+        return Claim(RunRequest.model_validate_json(data), key.decode())
+    except ValidationError as error:
+        wrong = {detail["loc"][0] for detail in error.errors() if detail["loc"]}
+    with suppress(ValueError, AttributeError):
+        known = {name: value for name, value in json.loads(data).items() if name not in wrong}
+        run = RunRequest.model_validate_json(json.dumps(_UNKNOWN | known))
+        return Claim(run, key.decode(), is_understood=False)
+    return None

@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 INTERVAL_SECONDS = 1.0
 AT_EASE = 50
 """Runs at once beyond which each is saved more seldom while text streams."""
+UNSTORED_SECONDS = 7 * 24 * 3600.0
+"""How long the log keeps a run that the store does not take: until then it is found there."""
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 5.0
 _BOUNDARIES = (ResponseStart, ItemDone, ItemError, ItemCancelled, ResponseDone, ResponseError)
@@ -121,21 +123,23 @@ class Persister:
 
     async def run(
         self, run_id: str, new_thread: Thread | None = None, mirror: Mirror | None = None
-    ) -> None:
+    ) -> bool:
         """Save a run until its end is stored. Cancelled, it leaves the newest state to the outbox.
 
         Args:
             run_id: The run.
             new_thread: Its thread, if that is still to be stored.
             mirror: The run, followed by somebody else; without it, the log is read here.
+
+        Returns:
+            Whether it has seen the run's end; without it, the log was away for too long.
         """
         if mirror is None:
             async with following(self._log, run_id) as own:
-                await self._run(own, new_thread)
-        else:
-            await self._run(mirror, new_thread)
+                return await self._run(own, new_thread)
+        return await self._run(mirror, new_thread)
 
-    async def _run(self, mirror: Mirror, new_thread: Thread | None) -> None:
+    async def _run(self, mirror: Mirror, new_thread: Thread | None) -> bool:
         run_id = mirror.run_id
         saver = _Saver(
             mirror,
@@ -149,17 +153,21 @@ class Persister:
             self._hurry,
         )
         self._runs[run_id] = saver
+        has_ended = False
         try:
             async with task_group() as tasks:
                 with mirror.told(saver.take):
                     saving = tasks.create_task(saver.save_until_done())
                     await mirror.over.wait()
+                has_ended = saver.reducer.is_terminal
                 saver.finish()
                 await saving
-            if saver.reducer.is_terminal and saver.unsaved_write() is None:
-                await self._log.expire(run_id, seconds=self._log_ttl)
+            if saver.reducer.is_terminal:
+                is_stored = saver.unsaved_write() is None
+                kept = self._log_ttl if is_stored else max(self._log_ttl, UNSTORED_SECONDS)
+                await self._log.expire(run_id, seconds=kept)
         except EventLogError as error:
-            logger.warning("run %s is stored, and stays in the log: %s", run_id, error)
+            logger.warning("run %s is over, and stays in the log: %s", run_id, error)
         finally:
             if self._runs.get(run_id) is saver:
                 del self._runs[run_id]
@@ -167,6 +175,7 @@ class Persister:
                 self._leave(left)
             if left is not None or saver.failures:
                 self._tell()
+        return has_ended
 
     def _created(self, thread_id: str) -> None:
         """Take notice that a thread is stored: who looks for its runs finds them in the store."""
@@ -214,7 +223,9 @@ class _Saver:
         self._dirty = asyncio.Event()
         self._urgent = asyncio.Event()
         self._finished = False
-        self._changed: frozenset[int] = frozenset()
+        # What was read before, another may have given up to save.
+        before = self.reducer.response
+        self._changed = frozenset(range(len(before.output_items) if before is not None else 0))
         self._saved: str | None = None
         self._kept: str | None = None
 

@@ -13,11 +13,12 @@ from cody_core.errors import CodyError, RunClosed, StoreUnavailable
 from cody_core.eventlog import EventLog
 from cody_core.ids import now_ms, traceparent
 from cody_core.mirror import Mirror
-from cody_core.reducer import ResponseReducer
 from cody_core.schema.events import (
     EventFactory,
+    ItemCancelled,
     ItemError,
     Payload,
+    ResponseDone,
     ResponseError,
     TraceContext,
 )
@@ -120,30 +121,49 @@ async def _end(log: EventLog, store: Store, run: OpenRun) -> None:
     logger.info("run %s was left open by a process that is gone; it is ended", run.run_id)
 
 
-async def interrupt(log: EventLog, run_id: str) -> Mirror:
+async def interrupt(
+    log: EventLog, run_id: str, mirror: Mirror | None = None, *, error: ErrorInfo = INTERRUPTED
+) -> Mirror:
     """End a run in the log that nobody works on, and return it; one that has ended stays as it is.
+
+    Args:
+        log: Where it is.
+        run_id: The run.
+        mirror: What has been read of it already.
+        error: Why it is ended, unless somebody had asked for that.
 
     Raises:
         EventLogUnavailable: the log is gone.
     """
-    mirror = Mirror(log, run_id)
+    mirror = mirror or Mirror(log, run_id)
     await mirror.catch_up()
     if mirror.reducer.response is not None and not mirror.reducer.is_terminal:
-        await _append_end(log, run_id, mirror.reducer)
+        await _append_end(log, mirror, error)
         await mirror.catch_up()
     return mirror
 
 
-async def _append_end(log: EventLog, run_id: str, reducer: ResponseReducer) -> None:
+async def _append_end(log: EventLog, mirror: Mirror, error: ErrorInfo) -> None:
+    run_id = mirror.run_id
     event = EventFactory(run_id, TraceContext(traceparent=traceparent(run_id)))
-    payloads: list[Payload] = [
-        *(ItemError(item_id=item_id, error=INTERRUPTED) for item_id in reducer.open_items),
-        ResponseError(response_id=run_id, error=INTERRUPTED),
-    ]
     try:
-        await log.append(run_id, [event(payload) for payload in payloads])
+        await log.append(run_id, [event(payload) for payload in _closing(mirror, error)])
     except RunClosed:
         logger.debug("run %s ended by itself in the meantime", run_id)
+
+
+def _closing(mirror: Mirror, error: ErrorInfo) -> list[Payload]:
+    """Return what ends a run: as it was wanted, where somebody had asked for the end."""
+    ids, run_id = mirror.reducer.open_items, mirror.run_id
+    if mirror.abort_reason is None:
+        return [
+            *(ItemError(item_id=item_id, error=error) for item_id in ids),
+            ResponseError(response_id=run_id, error=error),
+        ]
+    return [
+        *(ItemCancelled(item_id=item_id, reason="aborted") for item_id in ids),
+        ResponseDone(response_id=run_id, status="aborted", finish_reason="aborted"),
+    ]
 
 
 def _interrupted(response: Response) -> Response:

@@ -281,11 +281,13 @@ async def test_word_of_runs_is_followed_from_any_offset(log: EventLog, run_id: s
 
 
 async def test_who_begins_to_work_on_a_run_learns_how_it_stands(log: EventLog, run_id: str) -> None:
-    assert await log.begin(run_id) == "gone"
+    assert await log.begin(run_id, "a") == "gone"
     await log.append(run_id, events(started(run_id), run_id=run_id))
-    assert [await log.begin(run_id) for _ in range(2)] == ["first", "first"]
+    attempts = ["a", "a", "b", "a"]
+    found = [await log.begin(run_id, attempt) for attempt in attempts]
+    assert found == ["first", "first", "begun", "first"]
     await log.append(run_id, end(run_id))
-    assert await log.begin(run_id) == "ended"
+    assert [await log.begin(run_id, attempt) for attempt in "ab"] == ["ended", "ended"]
 
 
 async def test_closing_the_log_ends_its_readers(log: EventLog, run_id: str) -> None:

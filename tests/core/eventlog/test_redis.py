@@ -273,9 +273,34 @@ async def test_a_run_that_another_worker_has_is_found_begun(
         RedisEventLog.open(redis_server.url) as two,
     ):
         await one.append(run_id, events(started(run_id), run_id=run_id))
-        assert await one.begin(run_id) == "first"
-        assert await two.begin(run_id) == "begun"
-        assert await one.begin(run_id) == "first"
+        assert await one.begin(run_id, "a") == "first"
+        assert await two.begin(run_id, "b") == "begun"
+        assert await one.begin(run_id, "a") == "first"
+
+
+async def test_a_beginning_whose_answer_was_lost_is_the_first_all_the_same(
+    redis_server: RedisServer, run_id: str, tmp_path: Path
+) -> None:
+    proxy = Proxy(redis_server.url)
+    async with proxy.serve(tmp_path / "s") as url, RedisEventLog.open(url) as log:
+        await log.append(run_id, events(started(run_id), run_id=run_id))
+        assert await log.begin(new_id(), "a") == "gone"  # the server has the script by now
+        proxy.cut_before_reply_to = b"EVALSHA"
+        assert await log.begin(run_id, "a") == "first"
+        assert await log.begin(run_id, "b") == "begun"
+    assert proxy.cuts == 1
+
+
+async def test_a_run_that_an_older_version_has_is_found_begun(
+    redis_server: RedisServer, run_id: str
+) -> None:
+    async with (
+        RedisEventLog.open(redis_server.url) as log,
+        redis.asyncio.Redis.from_url(redis_server.url) as client,
+    ):
+        await log.append(run_id, events(started(run_id), run_id=run_id))
+        await client.hset(f"codex:run:{run_id}:meta", "worker", "writer:older")
+        assert await log.begin(run_id, "a") == "begun"
 
 
 async def test_what_nobody_writes_or_follows_is_forgotten_after_a_week(

@@ -106,7 +106,7 @@ async def test_what_others_add_to_a_run_that_is_worked_on_here_is_read_at_once(
         asyncio.timeout(redis_tails.BLOCK_MS / 1000),
     ):
         await here.append(run_id, events(started(run_id), run_id=run_id))
-        assert await here.begin(run_id) == "first"
+        assert await here.begin(run_id, "a") == "first"
         async with aclosing(here.read(run_id)) as reader, task_group() as tasks:
             await anext(reader)
             following = tasks.create_task(_drain(reader))
@@ -138,7 +138,7 @@ async def test_what_is_added_here_and_elsewhere_is_read_in_the_order_it_is_in(
         async with task_group() as tasks:
             reading = [tasks.create_task(offsets(log)) for log in (here, there)]
             adding = [tasks.create_task(add(log)) for log in (here, there)]
-            assert await here.begin(run_id) == "first"  # while others are at it
+            assert await here.begin(run_id, "a") == "first"  # while others are at it
             later = tasks.create_task(offsets(here))
             await asyncio.wait(adding)
             done = ResponseDone(response_id=run_id, status="complete")

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 import pytest
 from cody_core.errors import EventLogUnavailable, RunClosed
@@ -44,7 +44,7 @@ async def log() -> SlowLog:
     return SlowLog()
 
 
-async def fill(log: SlowLog, run: Sequence[Event], error: Exception | None = None) -> None:
+async def fill(log: SlowLog, run: Sequence[Event], error: BaseException | None = None) -> None:
     """Put the events and leave the block, by the error if there is one."""
     async with LogWriter.open(log, RUN) as out:
         for event in run:
@@ -161,6 +161,36 @@ async def test_leaving_by_an_exception_writes_the_rest_and_raises_it(log: SlowLo
     assert log.batches == [1]
 
 
+async def test_leaving_by_an_error_waits_for_a_log_that_does_not_answer_for_long(
+    log: SlowLog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(writer, "FLUSH_SECONDS", 0.0)
+    run = some(5)
+    log.gate.clear()
+    async with task_group() as tasks:
+        filling = tasks.create_task(_raises(fill(log, run, KeyError("mine"))))
+        await log.arrived.wait()
+        for _ in range(20):  # by then it would have given up
+            await asyncio.sleep(0)
+        assert not filling.done()
+        log.gate.set()
+    assert await written(log) == run
+    assert caplog.records == []
+
+
+async def _raises(filling: Awaitable[None]) -> None:
+    with pytest.raises(KeyError, match="mine"):
+        await filling
+
+
+async def test_an_error_of_the_log_does_not_hide_the_one_that_the_block_was_left_by(
+    log: SlowLog,
+) -> None:
+    log.failure = EventLogUnavailable("away")
+    with pytest.raises(KeyError, match="mine"):
+        await fill(log, some(1), KeyError("mine"))
+
+
 async def test_put_waits_when_far_too_many_are_waiting(log: SlowLog) -> None:
     run = some(LIMIT + 2)
     log.gate.clear()
@@ -214,8 +244,8 @@ async def test_a_log_that_does_not_answer_holds_a_cancelled_block_for_a_moment_o
 ) -> None:
     monkeypatch.setattr(writer, "FLUSH_SECONDS", 0.01)
     log.gate.clear()
-    with pytest.raises(KeyError):
-        await fill(log, some(1), KeyError())
+    with pytest.raises(asyncio.CancelledError):
+        await fill(log, some(1), asyncio.CancelledError())
     assert [record.message for record in caplog.records] == [
         f"gave up writing the last events of run {RUN}"
     ]

@@ -9,6 +9,7 @@ from cody_core.errors import EventLogUnavailable, StoreCorrupt, StoreUnavailable
 from cody_core.eventlog import EventLog
 from cody_core.eventlog.memory import MemoryEventLog
 from cody_core.ids import new_id, traceparent
+from cody_core.mirror import Mirror
 from cody_core.reducer import SEQUENCE_ERROR, ResponseReducer
 from cody_core.schema.events import (
     EventFactory,
@@ -397,6 +398,40 @@ async def test_the_log_forgets_a_run_once_it_is_over_and_stored(
     assert log.expiries == [(RUN, 60)]
 
 
+async def test_the_log_forgets_a_run_that_the_store_never_takes_after_a_week(
+    store: TryingStore, outbox: Outbox
+) -> None:
+    log = KeepingLog()
+    store.rotten = True
+    await add(log, started(), DONE)
+    assert await persister(log, store, outbox).run(RUN)
+    assert log.expiries == [(RUN, 7 * 24 * 3600)]
+
+
+async def test_a_run_whose_log_was_away_is_stored_whole_when_it_is_back(
+    log: MemoryEventLog, store: TryingStore, outbox: Outbox
+) -> None:
+    mirror, mine = Mirror(log, RUN), persister(log, store, outbox)
+    start, done = message("m", "half of it")
+    await add(log, started(), start, delta("half"))
+    async with asyncio.TaskGroup() as tasks:
+        storing = tasks.create_task(mine.run(RUN, mirror=mirror))
+        await until(lambda: mine.mirror(RUN) is mirror)
+        await mirror.catch_up()
+        await until(lambda: store.answered == 1)
+        store.rotten = True
+        await add(log, done)
+        await mirror.catch_up()
+        await until(lambda: store.attempts == 2)
+        mirror.over.set()  # as when it cannot be read any more
+    assert storing.result() is False
+    store.rotten = False
+    await add(log, DONE)
+    await mirror.catch_up()
+    assert await mine.run(RUN, mirror=mirror)
+    assert await store.get_run(RUN) == await reduced(log)
+
+
 async def test_a_log_that_is_away_when_the_run_is_stored_is_no_failure(
     store: TryingStore, outbox: Outbox, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -405,7 +440,7 @@ async def test_a_log_that_is_away_when_the_run_is_stored_is_no_failure(
     await persister(log, store, outbox).run(RUN)
     assert await store.get_run(RUN) == await reduced(log)
     assert [record.message for record in caplog.records] == [
-        f"run {RUN} is stored, and stays in the log: away"
+        f"run {RUN} is over, and stays in the log: away"
     ]
 
 

@@ -10,7 +10,14 @@ from cody_core.eventlog.memory import MemoryEventLog
 from cody_core.eventlog.redis import RedisEventLog
 from cody_core.ids import new_id
 from cody_core.reducer import ResponseReducer
-from cody_core.schema.events import ItemDelta, ItemDone, ItemStart, Payload, ResponseDone
+from cody_core.schema.events import (
+    ItemDelta,
+    ItemDone,
+    ItemStart,
+    Payload,
+    ResponseDone,
+    TurnAbortedByUser,
+)
 from cody_core.schema.items import ErrorItem, FunctionCall, Message, Partial
 from cody_core.schema.requests import RunRequest
 from cody_core.schema.response import ErrorInfo, Response
@@ -19,7 +26,7 @@ from cody_core.stores import OpenRun, RunWrite
 from cody_core.stores.sqlite import SqliteStore
 from cody_core.workers.outbox import Outbox
 from cody_core.workers.recovery import INTERRUPTED, recover
-from support.shapes import THREAD, events, response, started
+from support.shapes import THREAD, TURN, events, response, started
 
 THREAD_OF_RUN = Thread(id=THREAD, title="t", created_at=1, updated_at=1)
 SAID = Message(id="m", content="all of it")
@@ -118,6 +125,17 @@ async def test_a_run_of_a_dead_process_is_ended_and_what_was_streamed_is_kept(
     assert await store.open_runs() == []
     await recover(log, store, outbox, nobody)
     assert await store.get_run(run.id) == after
+
+
+async def test_a_run_that_somebody_had_cancelled_is_ended_as_aborted(
+    log: EventLog, store: SqliteStore, outbox: Outbox
+) -> None:
+    run = await left(log, store, *OPEN, TurnAbortedByUser(turn_id=TURN, reason="enough"))
+    await recover(log, store, outbox, nobody)
+    after = await store.get_run(run.id)
+    assert after is not None
+    assert (after.status, after.error) == ("aborted", None)
+    assert [item.type for item in after.output_items] == ["message", "cancelled", "cancelled"]
 
 
 async def test_who_follows_the_run_sees_its_end(
