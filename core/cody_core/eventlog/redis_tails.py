@@ -156,9 +156,9 @@ class Tail(Generic[E]):
             self._deflated = max(end, self._deflated)
 
     async def more(self, offset: str) -> None:
-        """Wait until there is, or may be, something after an offset."""
+        """Wait until there may be something after an offset, or nothing can come any more."""
         key = offset_key(offset)
-        while not (self.stopped or self._error or self._newest > key):
+        while not (self.stopped or self.ended or self._error or self._newest > key):
             await self._wake.wait()
 
     @property
@@ -205,7 +205,10 @@ class Tails:
 
     @asynccontextmanager
     async def join(self, stream: Stream[E], position: str) -> AsyncIterator[Tail[E]]:
-        """Follow a stream with all who do; its tail begins at that offset, or before."""
+        """Follow a stream with all who do; its tail begins at that offset, or before.
+
+        The stream must have come to it: what comes before it nobody is told who joins later.
+        """
         key = stream.key.encode()
         tail: Tail[E] | None = self._tails.get(key)
         if tail is None or tail.stopped or tail.failed:

@@ -148,6 +148,18 @@ async def test_following_after_the_terminal_event_ends_at_once(log: EventLog, ru
         assert await collect(log, run_id, offsets[-1]) == []
 
 
+async def test_following_from_far_ahead_ends_at_the_terminal_event(
+    log: EventLog, run_id: str
+) -> None:
+    await log.append(run_id, deltas(run_id, 2))
+    async with task_group() as tasks, asyncio.timeout(10):
+        ahead = tasks.create_task(collect(log, run_id, "99999999999999-0"))
+        for number in range(8):  # by the last, whoever reads waits for more
+            await log.append(run_id, events(delta(number), run_id=run_id))
+        await log.append(run_id, end(run_id))
+        assert await ahead == []
+
+
 async def test_nothing_follows_the_terminal_event(log: EventLog, run_id: str) -> None:
     await log.append(run_id, [*deltas(run_id, 1), *end(run_id)])
     for late in (deltas(run_id, 1), end(run_id)):
