@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import cast
 from weakref import WeakValueDictionary
 
-from cody_core.errors import AppendedBefore, RunClosed, TooManyRuns
+from cody_core.errors import AppendedBefore, EventLogUnavailable, RunClosed, TooManyRuns
 from cody_core.eventlog import Beginning
 from cody_core.eventlog.redis_streams import Streams
 from cody_core.eventlog.redis_tails import Fields, Stream
@@ -51,6 +51,7 @@ if meta[1] then
     for at, entry in ipairs(entries) do ids[at + 1] = entry[1] end
     return ids
   end
+  if tonumber(batch) > tonumber(ARGV[2]) then return {'stale'} end
 end
 if meta[2] then return {'ended'} end
 if ARGV[9] ~= '' and redis.call('XLEN', KEYS[4]) >= tonumber(ARGV[10]) then
@@ -90,7 +91,8 @@ return ids
 Its arguments are: writer, number of the batch, what counts once, lease in ms, how much news is
 kept, run, its thread where it begins, its status where it ends, what workers are to take, how much
 there may be of that, and then the events. A batch is written by one call, and calls do not
-interleave, so its entries stand together.
+interleave, so its entries stand together. The numbers of a writer rise: one that is lower than the
+last comes late, over a connection that was given up, and has been sent again or counts no more.
 """
 
 _BEGIN = """
@@ -191,6 +193,9 @@ class RedisEventLog:
             raise AppendedBefore(msg)
         if previous == "ended":
             raise _closed(run_id)
+        if previous == "stale":
+            msg = f"what was appended to run {run_id!r} came too late: more has been since"
+            raise EventLogUnavailable(msg)
         if previous == "full" and work is not None:
             raise TooManyRuns.of(work.limit)
         self._streams.tails.added(

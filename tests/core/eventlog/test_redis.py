@@ -28,10 +28,13 @@ def run_id() -> str:
 
 
 class Proxy:
-    """Stands between client and server; can cut the connection, or keep what the server answers."""
+    """Stands between client and server; can cut the connection, or keep what either says."""
 
     def __init__(self, target: str) -> None:
         self._target = target.removeprefix("unix://")
+        self.hold_request_with: bytes | None = None
+        self.release = asyncio.Event()
+        self.arrived = asyncio.Event()
         self.cut_before_reply_to: bytes | None = None
         self.cuts = 0
         self.mute = False
@@ -45,8 +48,13 @@ class Proxy:
         up_reader, up_writer = await asyncio.open_unix_connection(self._target)
         try:
             while request := await reader.read(1 << 20):
+                if self.hold_request_with and self.hold_request_with in request:
+                    await self._hold(writer)
                 up_writer.write(request)
                 reply = await up_reader.read(1 << 20)
+                if writer.is_closing():
+                    self.arrived.set()
+                    return
                 if self.cut_before_reply_to and self.cut_before_reply_to in request:
                     self.cut_before_reply_to = None
                     self.cuts += 1
@@ -56,6 +64,12 @@ class Proxy:
         finally:
             writer.close()
             up_writer.close()
+
+    async def _hold(self, writer: asyncio.StreamWriter) -> None:
+        """Be cut off from the client, with what it has sent still on its way to the server."""
+        self.hold_request_with = None
+        writer.close()
+        await self.release.wait()
 
 
 async def test_a_run_is_a_stream_with_one_json_field(
@@ -89,6 +103,29 @@ async def test_an_append_whose_answer_was_lost_lands_once(
     assert proxy.cuts == 1
     assert [entry.offset for entry in entries[1:]] == offsets
     assert [entry.event for entry in entries[1:]] == [*first, *second]
+
+
+async def test_an_append_that_arrives_after_it_was_sent_again_and_later_ones_lands_once(
+    redis_server: RedisServer, run_id: str, tmp_path: Path
+) -> None:
+    proxy = Proxy(redis_server.url)
+    first, second, third = (
+        events(ItemDelta(item_id="a", delta_content=text), run_id=run_id) for text in "xyz"
+    )
+    async with (
+        asyncio.timeout(20),
+        proxy.serve(tmp_path / "s") as url,
+        RedisEventLog.open(url) as log,
+    ):
+        await log.append(run_id, events(started(run_id), run_id=run_id))
+        proxy.hold_request_with = b"EVALSHA"
+        await log.append(run_id, first)
+        await log.append(run_id, second)
+        proxy.release.set()
+        await proxy.arrived.wait()
+        await log.append(run_id, third)
+        entries = [e async for batch in log.read(run_id, follow=False) for e in batch]
+    assert [entry.event for entry in entries[1:]] == [*first, *second, *third]
 
 
 async def test_a_terminal_event_whose_answer_was_lost_is_not_a_failure(
