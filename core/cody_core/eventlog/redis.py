@@ -54,6 +54,7 @@ if meta[1] then
   if tonumber(batch) > tonumber(ARGV[2]) then return {'stale'} end
 end
 if meta[2] then return {'ended'} end
+if not meta[4] and ARGV[7] == '' and ARGV[11] == '0' then return {'unknown'} end
 if ARGV[9] ~= '' and redis.call('XLEN', KEYS[4]) >= tonumber(ARGV[10]) then
   return {'full'}
 end
@@ -61,7 +62,7 @@ if ARGV[3] ~= '' and redis.call('HSETNX', KEYS[2], 'once:' .. ARGV[3], '1') == 0
   return {'before'}
 end
 local ids = {meta[4] or ''}
-for at = 11, #ARGV do ids[#ids + 1] = redis.call('XADD', KEYS[1], '*', 'event', ARGV[at]) end
+for at = 12, #ARGV do ids[#ids + 1] = redis.call('XADD', KEYS[1], '*', 'event', ARGV[at]) end
 local batch = ARGV[2] .. ' ' .. ids[2] .. ' ' .. ids[#ids]
 redis.call('HSET', KEYS[2], ARGV[1], batch, 'last', ids[#ids])
 if meta[3] and meta[3] ~= ARGV[1] then
@@ -90,9 +91,13 @@ return ids
 
 Its arguments are: writer, number of the batch, what counts once, lease in ms, how much news is
 kept, run, its thread where it begins, its status where it ends, what workers are to take, how much
-there may be of that, and then the events. A batch is written by one call, and calls do not
-interleave, so its entries stand together. The numbers of a writer rise: one that is lower than the
-last comes late, over a connection that was given up, and has been sent again or counts no more.
+there may be of that, whether the writer works on the run, and then the events. A batch is written
+by one call, and calls do not interleave, so its entries stand together.
+
+The numbers of a writer rise. One that is lower than its last comes late, by a connection that was
+given up: it has been sent again, or counts no more. Where a run is not there, most likely because
+it is forgotten, only its beginning is appended; but if the server has lost it, who works on it goes
+on, so that it comes to its end.
 """
 
 _BEGIN = """
@@ -185,6 +190,7 @@ class RedisEventLog:
                 *(self._writer, next(self._numbers), once or "", LEASE_MS, NEWS_KEPT, run_id),
                 *(_begun(events[0]), run_end(events[-1].payload) or ""),
                 *((work.data, work.limit) if work is not None else ("", 0)),
+                int(self._streams.tails.owns(keys[0])),
                 *data,
             ]
             previous, *offsets = [said.decode() for said in await self._append.run(keys, args)]
@@ -193,6 +199,9 @@ class RedisEventLog:
             raise AppendedBefore(msg)
         if previous == "ended":
             raise _closed(run_id)
+        if previous == "unknown":
+            msg = f"run {run_id!r} is not in the log, or no more, and does not begin with that"
+            raise RunClosed(msg)
         if previous == "stale":
             msg = f"what was appended to run {run_id!r} came too late: more has been since"
             raise EventLogUnavailable(msg)

@@ -234,6 +234,10 @@ class Tails:
         """Take notice that nothing more is to come to a stream of ours."""
         self._own.discard(key.encode())
 
+    def owns(self, key: str) -> bool:
+        """Tell whether a stream is one of ours, to which more is to come."""
+        return key.encode() in self._own
+
     def added(self, key: str, previous: str, entries: Sequence[HasOffset]) -> None:
         """Take what this process has added to a stream, and after which offset."""
         tail = self._tails.get(key.encode())

@@ -157,6 +157,7 @@ async def test_a_server_that_restarts_mid_run_is_survived(
             return seen
 
         async def write() -> None:
+            await log.append(run_id, events(started(run_id), run_id=run_id))
             for number in range(200):
                 delta = ItemDelta(item_id="a", delta_content=str(number))
                 await log.append(run_id, events(delta, run_id=run_id))
@@ -300,6 +301,34 @@ async def test_an_offset_that_redis_cannot_hold_is_refused_as_such(
         for offset in (f"{2**64}-0", f"{2**64 - 1}-{2**64 - 1}"):
             with pytest.raises(ValueError, match="offset"):
                 await _drain(log.read(run_id, after=offset))
+
+
+async def test_a_run_that_the_server_has_lost_is_brought_to_its_end_by_who_works_on_it_alone(
+    own_redis: RedisServer, run_id: str
+) -> None:
+    delta = events(ItemDelta(item_id="a", delta_content="x"), run_id=run_id)
+    done = events(ResponseDone(response_id=run_id, status="complete"), run_id=run_id)
+    async with (
+        RedisEventLog.open(own_redis.url) as one,
+        RedisEventLog.open(own_redis.url) as two,
+        redis.asyncio.Redis.from_url(own_redis.url) as client,
+        asyncio.timeout(20),
+        task_group() as tasks,
+    ):
+        await one.append(run_id, events(started(run_id), run_id=run_id))
+        await one.begin(run_id)
+        reader = tasks.create_task(_drain_events(one, run_id))
+        while not (await client.info("clients"))["blocked_clients"]:
+            await asyncio.sleep(0.001)
+        await client.flushall()
+        with pytest.raises(RunClosed):
+            await two.append(run_id, delta)
+        await one.append(run_id, delta)
+        await one.append(run_id, done)
+        assert await reader == ["response_start", "item_delta", "response_done"]
+        await client.flushall()
+        with pytest.raises(RunClosed):
+            await one.append(run_id, delta)
 
 
 async def test_a_run_that_another_worker_has_is_found_begun(
