@@ -80,6 +80,8 @@ async def test_after_the_end_there_is_no_content_so_that_browsers_stop(server: S
         "from=x",
         "from=-1",
         "from=1-1-1",
+        f"from={2**63}",
+        f"from=1-{2**63}",
         f"from={2**64}",
         "blockMs=0",
         "blockMs=15001",
