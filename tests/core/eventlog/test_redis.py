@@ -31,7 +31,7 @@ class Proxy:
     """Stands between client and server; can cut the connection, or keep what either says."""
 
     def __init__(self, target: str) -> None:
-        self._target = target.removeprefix("unix://")
+        self.target = target
         self.hold_request_with: bytes | None = None
         self.release = asyncio.Event()
         self.arrived = asyncio.Event()
@@ -45,7 +45,9 @@ class Proxy:
             yield f"unix://{path}"
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        up_reader, up_writer = await asyncio.open_unix_connection(self._target)
+        up_reader, up_writer = await asyncio.open_unix_connection(
+            self.target.removeprefix("unix://")
+        )
         try:
             while request := await reader.read(1 << 20):
                 if self.hold_request_with and self.hold_request_with in request:
@@ -190,6 +192,37 @@ async def test_a_server_that_stays_away_is_given_up_on(own_redis: RedisServer, r
         with pytest.raises(EventLogUnavailable):
             async for _ in log.read(run_id):
                 pass
+
+
+async def test_where_the_address_leads_to_another_server_after_a_failover_that_is_written_to(
+    own_redis: RedisServer, redis_server: RedisServer, run_id: str, tmp_path: Path
+) -> None:
+    proxy, other = Proxy(own_redis.url), new_id()
+    async with (
+        proxy.serve(tmp_path / "s") as url,
+        RedisEventLog.open(url) as log,
+        asyncio.timeout(10),
+        task_group() as tasks,
+    ):
+        await log.append(run_id, events(started(run_id), run_id=run_id))
+        reader = tasks.create_task(_drain_events(log, run_id))
+        await _fail_over(own_redis, proxy, to=redis_server)
+        await log.server.call(lambda: log.server.client.set(other, "by the client's pool"))
+        await log.append(run_id, events(started(run_id), run_id=run_id))
+        done = ResponseDone(response_id=run_id, status="complete")
+        await log.append(run_id, events(done, run_id=run_id))
+        assert await reader == ["response_start", "response_start", "response_done"]
+    async with redis.asyncio.Redis.from_url(redis_server.url) as client:
+        assert await client.exists(other, redis_module.stream_key(run_id)) == 2
+
+
+async def _fail_over(server: RedisServer, proxy: Proxy, *, to: RedisServer) -> None:
+    """Let a server that somebody waits at become a replica, and its address lead elsewhere."""
+    async with redis.asyncio.Redis.from_url(server.url) as client:
+        while not (await client.info("clients"))["blocked_clients"]:
+            await asyncio.sleep(0.001)
+        proxy.target = to.url
+        await client.replicaof("127.0.0.1", "1")
 
 
 async def test_a_malformed_url_is_a_settings_error() -> None:
