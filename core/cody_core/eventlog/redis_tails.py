@@ -343,5 +343,5 @@ class Tails:
         if now > self._kept + KEEP_SECONDS:
             self._kept = now
             for tail in tuple(self._tails.values()):
-                if tail.stream.keep is not None:
+                if tail.stream.keep is not None and not tail.ended:  # else it is to be forgotten
                     await tail.stream.keep()

@@ -403,6 +403,45 @@ async def test_what_nobody_writes_or_follows_is_forgotten_after_a_week(
         assert min([await client.pttl(key) for key in keys]) > 60_000
 
 
+async def test_what_is_to_be_forgotten_is_not_kept_by_who_is_still_to_read_its_end(
+    redis_server: RedisServer, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_tails, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(redis_tails, "BLOCK_MS", 10)
+    other = new_id()
+    keys = [f"codex:run:{each}:meta" for each in (run_id, other)]
+    async with (
+        RedisEventLog.open(redis_server.url) as log,
+        redis.asyncio.Redis.from_url(redis_server.url) as client,
+        asyncio.timeout(20),
+        aclosing(log.read(run_id)) as slow,
+        aclosing(log.read(other)) as reader,
+        task_group() as tasks,
+    ):
+        for each in (run_id, other):
+            await log.append(each, events(started(each), run_id=each))
+        await anext(slow)
+        delta = ItemDelta(item_id="a", delta_content="x")
+        done = ResponseDone(response_id=run_id, status="complete")
+        following, quick = (
+            tasks.create_task(_next(slow)),
+            tasks.create_task(_drain(log.read(run_id))),
+        )
+        await log.append(run_id, events(delta, run_id=run_id))
+        await following  # from here on it reads no further
+        await anext(reader)
+        waiting = tasks.create_task(_next(reader))
+        await log.append(run_id, events(done, run_id=run_id))
+        await quick
+        await log.expire(run_id, seconds=60)
+        for _ in range(2):
+            await client.pexpire(keys[1], 60_000)
+            while await client.pttl(keys[1]) <= 60_000:  # all that is followed is kept by turns
+                await asyncio.sleep(0.001)
+        assert await client.pttl(keys[0]) <= 60_000
+        waiting.cancel()
+
+
 async def test_that_the_server_is_away_is_said_once_and_that_it_is_back(
     own_redis: RedisServer, run_id: str, caplog: pytest.LogCaptureFixture
 ) -> None:
