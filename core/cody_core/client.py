@@ -135,8 +135,8 @@ class Client(Protocol):
         """
         ...
 
-    async def update_thread(self, thread_id: str, changes: ThreadChanges) -> None:
-        """Change what a user may change of a thread.
+    async def update_thread(self, thread_id: str, changes: ThreadChanges) -> Thread:
+        """Change what a user may change of a thread, and return it as it is then.
 
         Raises:
             ThreadNotFound: there is no such thread.

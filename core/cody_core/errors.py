@@ -213,7 +213,7 @@ class AppendedBefore(EventLogError):
 
 
 class RunClosed(EventLogError):
-    """The run already has its terminal event; nothing was appended."""
+    """The run already has its terminal event, or has been forgotten; nothing was appended."""
 
     code = "run_closed"
 

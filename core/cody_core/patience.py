@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+ANSWER_SECONDS = 5.0
+"""How long a server that is away is waited for where somebody waits for the answer."""
+
 _LIMIT: ContextVar[float] = ContextVar("patience", default=math.inf)
 
 

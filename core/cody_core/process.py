@@ -76,7 +76,11 @@ def _place(directory: Path) -> str:
             os.link(draft, path)  # whole or not at all, and never over that of another process
         except FileExistsError:
             pass
+        except OSError:  # there are file systems without such links
+            with FileLock(directory / f"{PLACE}.guard"):
+                if not path.exists():
+                    draft.replace(path)
         finally:
-            draft.unlink()
+            draft.unlink(missing_ok=True)
     name = f"{path.read_text(encoding='utf-8')} {socket.gethostname()}"
     return hashlib.sha256(name.encode()).hexdigest()[:16]

@@ -80,7 +80,11 @@ class RedisServer:
         async def timed() -> T:
             # Not the client's own read timeout: it can swallow a cancellation.
             async with asyncio.timeout(SILENCE_SECONDS):
-                return await command()
+                try:
+                    return await command()
+                except ReadOnlyError:  # a replica by now: the address may lead elsewhere
+                    await self.client.connection_pool.disconnect(inuse_connections=False)
+                    raise
 
         return await self.lasting(timed)
 

@@ -157,10 +157,11 @@ class RemoteClient:
             ThreadBody, await self._server.ask("POST", "/threads", body=body)
         ).thread()
 
-    async def update_thread(self, thread_id: str, changes: ThreadChanges) -> None:
+    async def update_thread(self, thread_id: str, changes: ThreadChanges) -> Thread:
         """Change a thread; see ``Client.update_thread``."""
-        body = body_of(ThreadChangesBody, changes)
-        await self._server.ask("PATCH", f"/threads/{_thread(thread_id)}", body=body, again=True)
+        path, body = f"/threads/{_thread(thread_id)}", body_of(ThreadChangesBody, changes)
+        answer = await self._server.ask("PATCH", path, body=body, again=True)
+        return self._server.read(ThreadBody, answer).thread()
 
     async def fork(
         self,

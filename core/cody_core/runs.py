@@ -13,6 +13,7 @@ from contextlib import aclosing
 from cody_core.errors import RunNotFound, StoreError, ThreadNotFound
 from cody_core.eventlog import EventLog
 from cody_core.mirror import Mirror
+from cody_core.patience import ANSWER_SECONDS, impatient
 from cody_core.reducer import replay
 from cody_core.schema.events import START, Entry, offset_key
 from cody_core.schema.news import RunNews
@@ -112,7 +113,9 @@ class Runs:
 
     async def follow(self, run_id: str, *, after: str = START) -> AsyncGenerator[Sequence[Entry]]:
         """Yield a run's events; see ``Client.follow``."""
-        if await self._log.exists(run_id):
+        with impatient(ANSWER_SECONDS):
+            is_logged = await self._log.exists(run_id)
+        if is_logged:
             async with aclosing(self._log.read(run_id, after=after)) as batches:
                 async for batch in batches:
                     yield batch
@@ -131,8 +134,9 @@ class Runs:
             raise thread_not_found(thread_id)
         told: set[str] = set()
         if after is None:
-            after = await self._log.newest()
-            runs = await self.all_of_thread(thread_id)
+            with impatient(ANSWER_SECONDS):
+                after = await self._log.newest()
+                runs = await self.all_of_thread(thread_id)
             live = [RunNews(after, run.id, thread_id) for run in runs if not run.is_terminal]
             told = {word.run_id for word in live}
             yield live

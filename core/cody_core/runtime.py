@@ -25,7 +25,7 @@ from cody_core.errors import (
 from cody_core.forking import fork
 from cody_core.hiding import address
 from cody_core.ids import new_id, now_ms
-from cody_core.patience import impatient
+from cody_core.patience import ANSWER_SECONDS, impatient
 from cody_core.providers.catalog import known_models
 from cody_core.providers.offered import offered_models
 from cody_core.providers.pool import ProviderPool
@@ -71,8 +71,6 @@ logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 5.0
 """How long leaving the runtime waits for runs to be stored."""
-ANSWER_SECONDS = 5.0
-"""How long a log that is away is waited for where somebody waits for the answer."""
 
 
 @asynccontextmanager
@@ -294,18 +292,24 @@ class Runtime:
 
     async def thread(self, thread_id: str) -> ThreadDetail:
         """Return a thread and its runs; see ``Client.thread``."""
-        if (thread := await self._runs.thread(thread_id)) is None:
-            raise thread_not_found(thread_id)
-        runs = tuple(await self._runs.all_of_thread(thread_id))
+        with impatient(ANSWER_SECONDS):
+            if (thread := await self._runs.thread(thread_id)) is None:
+                raise thread_not_found(thread_id)
+            runs = tuple(await self._runs.all_of_thread(thread_id))
         return ThreadDetail(thread=up_to_date(thread, runs), runs=runs)
 
-    async def update_thread(self, thread_id: str, changes: ThreadChanges) -> None:
-        """Change a thread; see ``Client.update_thread``."""
+    async def update_thread(self, thread_id: str, changes: ThreadChanges) -> Thread:
+        """Change a thread; see ``Client.update_thread``.
+
+        Its runs are not read: the log, which may be away, has no part in it.
+        """
         if not changes.model_fields_set:
             msg = "nothing to change: give a title, a summary, tags or an agent role"
             raise InvalidRequest(msg)
-        if not await self._store.update_thread(thread_id, changes, now=now_ms()):
+        changed = await self._store.update_thread(thread_id, changes, now=now_ms())
+        if not changed or (thread := await self._runs.thread(thread_id)) is None:
             raise thread_not_found(thread_id)
+        return thread
 
     async def fork(
         self,
@@ -322,7 +326,9 @@ class Runtime:
 
     async def delete_thread(self, thread_id: str) -> None:
         """Delete a thread; see ``Client.delete_thread``."""
-        for run in [*await self._queue.waiting(), *self._worker.live.values()]:
+        with impatient(ANSWER_SECONDS):
+            waiting = await self._queue.waiting()
+        for run in [*waiting, *self._worker.live.values()]:
             if run.thread_id == thread_id:
                 await self.cancel(run.run_id, reason="thread deleted")
         if not await self._store.delete_thread(thread_id):

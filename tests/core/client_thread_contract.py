@@ -34,9 +34,10 @@ class ThreadContract:
             assert await self._titles(client) == ["about whales", "about bees"]
             assert await self._titles(client, query="bees") == ["about bees"]
             changes = ThreadChanges(title="Bees", tags=("nature",), summary="s", agent_role="r")
-            await client.update_thread(first.thread_id, changes)
+            changed = await client.update_thread(first.thread_id, changes)
             assert await self._titles(client, tag="nature") == ["Bees"]
             thread = (await client.thread(first.thread_id)).thread
+            assert changed == thread
             assert (thread.title, thread.tags) == ("Bees", ("nature",))
             assert (thread.summary, thread.agent_role) == ("s", "r")
             await client.update_thread(first.thread_id, ThreadChanges(tags=()))

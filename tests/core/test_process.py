@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import socket
 import subprocess
@@ -107,6 +109,19 @@ def test_processes_that_start_at_once_agree_on_their_place(directory: Path) -> N
         made = list(pool.map(lambda _: ProcessLock(directory).id, range(16)))
     assert len({process_id.partition(".")[0] for process_id in made}) == 1
     assert [file.name for file in directory.iterdir()] == ["place"]
+
+
+def test_a_file_system_without_links_will_do(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(source: Path, target: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: ProcessLock(directory).id, range(16)))
+    assert len({process_id.partition(".")[0] for process_id in made}) == 1
+    assert {file.name for file in directory.iterdir()} == {"place", "place.guard"}
 
 
 def test_the_directory_is_made_for_its_owner_only(directory: Path) -> None:

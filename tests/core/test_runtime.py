@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cody_core import runs, runtime
 from cody_core.client import Client
 from cody_core.errors import (
+    EventLogUnavailable,
     StoreCorrupt,
     StoreUnavailable,
 )
@@ -17,6 +21,7 @@ from cody_core.eventlog.redis import RedisEventLog
 from cody_core.ids import new_id
 from cody_core.providers.scripted import Hang, Say, ScriptedProvider
 from cody_core.schema.requests import SubmitRequest
+from cody_core.schema.threads import ThreadChanges
 from support.core import ask, core, ended, member, texts
 from support.redis import RedisServer
 
@@ -75,6 +80,37 @@ async def in_log(log: RedisEventLog, run_id: str) -> list[str]:
 async def until_hanging(client: Client, run_id: str) -> None:
     while not (await client.run(run_id)).output_items:
         await asyncio.sleep(0.001)
+
+
+async def test_who_waits_for_an_answer_does_not_wait_long_for_a_log_that_is_away(
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (runtime, runs):
+        monkeypatch.setattr(module, "ANSWER_SECONDS", 0.05)
+    async with core(ScriptedProvider([[Say("Hello.")]]), redis_url=own_redis.url) as client:
+        response = await ask(client)
+        thread = response.thread_id
+        own_redis.stop()
+        async with asyncio.timeout(10):
+            for asked in (
+                client.thread(thread),
+                client.delete_thread(thread),
+                client.fork(thread),
+                client.cancel(response.id),
+                _next(client.follow(response.id)),
+                _next(client.watch(thread)),
+            ):
+                with pytest.raises(EventLogUnavailable):
+                    await asked
+            changed = await client.update_thread(thread, ThreadChanges(title="Renamed"))
+            assert changed.title == "Renamed"
+            assert [found.title for found in (await client.threads()).threads] == ["Renamed"]
+        await asyncio.to_thread(own_redis.start)  # for what is to be said of the run at the end
+
+
+async def _next(reader: AsyncGenerator[object]) -> object:
+    async with aclosing(reader):
+        return await anext(reader)
 
 
 async def test_two_runtimes_may_share_a_directory() -> None:

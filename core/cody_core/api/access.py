@@ -37,6 +37,9 @@ class AccessLog:
 
         try:
             await self._app(scope, receive, counted)
+        except Exception:
+            status = status or 500  # which is answered further out
+            raise
         finally:
             if (outlet := outlet_of(scope)) is not None:
                 size += outlet.size

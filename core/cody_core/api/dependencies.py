@@ -47,7 +47,7 @@ def offset(text: str | None) -> str | None:
 
 
 def _possible(text: str) -> str:
-    if text and max(offset_key(offset(text) or START)) >= 2**64:
+    if text and max(offset_key(offset(text) or START)) >= 2**63:  # Redis holds no more
         msg = "no offset has a number that large"
         raise ValueError(msg)
     return text

@@ -11,9 +11,9 @@ from typing import Final
 
 from starlette.types import Scope
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-_NAME: Final = "cody.outlet"
+NAME: Final = "cody.outlet"
+"""The extension that a request's outlet is."""
 
 
 class Outlet:
@@ -41,19 +41,9 @@ class Outlet:
         self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
 
 
-class Connection(HttpToolsProtocol):
-    """A connection to the server, on which each request brings its outlet."""
-
-    def on_message_begin(self) -> None:
-        """Begin a request."""
-        super().on_message_begin()
-        outlet = Outlet(self.transport, self.flow)
-        self.scope["extensions"] = {_NAME: outlet}  # type: ignore[dict-item] # of no standard
-
-
 def outlet_of(scope: Scope) -> Outlet | None:
     """Return the outlet of a request, if its answer is sent in parts that say their length."""
     if scope.get("http_version") != "1.1" or scope.get("method") != "GET":
         return None
-    found: Outlet | None = (scope.get("extensions") or {}).get(_NAME)
+    found: Outlet | None = (scope.get("extensions") or {}).get(NAME)
     return found

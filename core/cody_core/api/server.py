@@ -19,8 +19,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from cody_core.api.app import create_app
+from cody_core.api.connection import Connection
 from cody_core.api.ending import Ending
-from cody_core.api.outlet import Connection
 from cody_core.api.security import is_loopback, token_of
 from cody_core.daemon import Stop, either, finish, seldom_collect, signals, switch_often
 from cody_core.errors import SettingsError
@@ -34,8 +34,6 @@ logger = logging.getLogger(__name__)
 CLOSING_SECONDS: Final = 5
 """How long connections may take to deliver what is left when all runs have ended."""
 BACKLOG: Final = 2048
-LARGEST_HEAD: Final = 32_768
-"""Bytes of a request's line and headers."""
 
 
 def run(
@@ -143,7 +141,6 @@ def _config(app: FastAPI, grace: float) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        h11_max_incomplete_event_size=LARGEST_HEAD,
         timeout_graceful_shutdown=math.ceil(grace + GRACE_SECONDS) + CLOSING_SECONDS,
     )
 

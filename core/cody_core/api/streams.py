@@ -27,7 +27,7 @@ _LONGEST: Final = int(KEEP_ALIVE_SECONDS * 1000)
 
 BlockMs = Annotated[
     int,
-    Query(alias="blockMs", ge=100, le=_LONGEST, description="silence before a keep-alive"),
+    Query(alias="blockMs", ge=100, description=f"silence before a keep-alive, {_LONGEST} at most"),
 ]
 BatchSize = Annotated[
     int, Query(alias="batchSize", ge=1, le=1000, description="events in one write at most")
@@ -51,7 +51,7 @@ async def stream(
         served.ending.streams,
         after=after,
         batch_size=batch_size,
-        interval=block_ms / 1000,
+        interval=min(block_ms, _LONGEST) / 1000,
     )
 
 

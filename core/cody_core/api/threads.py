@@ -61,9 +61,8 @@ async def thread(thread_id: ThreadId, served: ServedHere) -> Response:
 @router.patch("/{threadId}", response_model=ThreadBody)
 async def update(thread_id: ThreadId, body: ThreadChangesBody, served: ServedHere) -> Response:
     """Change title, summary, tags or agent role; what is left out stays."""
-    await served.client.update_thread(thread_id, shape_of(ThreadChanges, body))
-    detail = await served.client.thread(thread_id)
-    return reply(shown(detail.thread, served.settings))
+    changed = await served.client.update_thread(thread_id, shape_of(ThreadChanges, body))
+    return reply(shown(changed, served.settings))
 
 
 @router.delete("/{threadId}", status_code=204)

@@ -34,7 +34,8 @@ class EventLog(Protocol):
 
         Raises:
             AppendedBefore: something was appended with that ``once`` already.
-            RunClosed: the run has its terminal event already.
+            RunClosed: the run has its terminal event already, or is not there and does not begin
+                with these: it has been forgotten.
             EventLogUnavailable: the log could not be reached for as long as its settings say.
         """
         ...
@@ -43,7 +44,7 @@ class EventLog(Protocol):
         """Append all events or none as ``append`` does, or return ``None`` if that takes waiting.
 
         Raises:
-            RunClosed: the run has its terminal event already.
+            RunClosed: see ``append``.
         """
         ...
 

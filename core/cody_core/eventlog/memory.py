@@ -85,8 +85,9 @@ class MemoryEventLog:
         """Append: there is nothing to wait for."""
         if not events:
             return []
-        if (run := self._runs.get(run_id)) is None:
-            run = self._runs[run_id] = _Run()
+        run = self._runs.get(run_id)
+        if run is None or run.thread_id is None:
+            run = self._begun(run_id, events[0])
         if run.closed or any(event.is_terminal for event in events[:-1]):
             msg = f"run {run_id!r} has ended: nothing can follow its terminal event"
             raise RunClosed(msg)
@@ -172,6 +173,17 @@ class MemoryEventLog:
         for run in self._runs.values():
             run.wake.send()
         self._news.wake.send()
+
+    def _begun(self, run_id: str, first: Event) -> _Run:
+        """Return the run that an event begins: one of which there is nothing yet, if it is known.
+
+        Raises:
+            RunClosed: that event begins no run.
+        """
+        if not isinstance(first.payload, ResponseStart):
+            msg = f"run {run_id!r} is not in the log, or no more, and does not begin with that"
+            raise RunClosed(msg)
+        return self._runs.setdefault(run_id, _Run())
 
     def _tell(self, run_id: str, run: _Run, events: Sequence[Event]) -> None:
         """Say that a run begins or has ended, if these events say so."""

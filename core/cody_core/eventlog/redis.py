@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import cast
 from weakref import WeakValueDictionary
 
-from cody_core.errors import AppendedBefore, RunClosed, TooManyRuns
+from cody_core.errors import AppendedBefore, EventLogUnavailable, RunClosed, TooManyRuns
 from cody_core.eventlog import Beginning
 from cody_core.eventlog.redis_streams import Streams
 from cody_core.eventlog.redis_tails import Fields, Stream
@@ -41,7 +41,9 @@ WORK = "codex:runs"
 LEASE_MS = 7 * 24 * 3600 * 1000
 """How long a run stays that nobody writes to or follows, whatever became of it."""
 
-_APPEND = """
+_APPEND = (
+    f"local lease, kept = '{LEASE_MS}', '{NEWS_KEPT}'"
+    + """
 local meta = redis.call('HMGET', KEYS[2], ARGV[1], 'ended', 'worker', 'last')
 if meta[1] then
   local batch, first, last = string.match(meta[1], '^(%d+) (%S+) (%S+)$')
@@ -51,46 +53,54 @@ if meta[1] then
     for at, entry in ipairs(entries) do ids[at + 1] = entry[1] end
     return ids
   end
+  if tonumber(batch) > tonumber(ARGV[2]) then return {'stale'} end
 end
 if meta[2] then return {'ended'} end
-if ARGV[9] ~= '' and redis.call('XLEN', KEYS[4]) >= tonumber(ARGV[10]) then
+if not meta[4] and ARGV[5] == '' and ARGV[9] == '0' then return {'unknown'} end
+if ARGV[7] ~= '' and redis.call('XLEN', KEYS[4]) >= tonumber(ARGV[8]) then
   return {'full'}
 end
 if ARGV[3] ~= '' and redis.call('HSETNX', KEYS[2], 'once:' .. ARGV[3], '1') == 0 then
   return {'before'}
 end
 local ids = {meta[4] or ''}
-for at = 11, #ARGV do ids[#ids + 1] = redis.call('XADD', KEYS[1], '*', 'event', ARGV[at]) end
+for at = 10, #ARGV do ids[#ids + 1] = redis.call('XADD', KEYS[1], '*', 'event', ARGV[at]) end
 local batch = ARGV[2] .. ' ' .. ids[2] .. ' ' .. ids[#ids]
 redis.call('HSET', KEYS[2], ARGV[1], batch, 'last', ids[#ids])
 if meta[3] and meta[3] ~= ARGV[1] then
   local wake = 'codex:wake:' .. meta[3]
-  redis.call('XADD', wake, 'MAXLEN', '~', ARGV[5], '*', 'stream', KEYS[1])
-  redis.call('PEXPIRE', wake, ARGV[4])
+  redis.call('XADD', wake, 'MAXLEN', '~', kept, '*', 'stream', KEYS[1])
+  redis.call('PEXPIRE', wake, lease)
 end
 local function say(thread, ...)
-  redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[5], '*', 'run', ARGV[6], 'thread', thread, ...)
+  redis.call('XADD', KEYS[3], 'MAXLEN', '~', kept, '*', 'run', ARGV[4], 'thread', thread, ...)
 end
-if ARGV[7] ~= '' then
-  redis.call('HSET', KEYS[2], 'thread', ARGV[7])
-  say(ARGV[7])
+if ARGV[5] ~= '' then
+  redis.call('HSET', KEYS[2], 'thread', ARGV[5])
+  say(ARGV[5])
 end
-if ARGV[8] ~= '' then
+if ARGV[6] ~= '' then
   redis.call('HSET', KEYS[2], 'ended', '1')
   local thread = redis.call('HGET', KEYS[2], 'thread')
-  if thread then say(thread, 'status', ARGV[8]) end
+  if thread then say(thread, 'status', ARGV[6]) end
 end
-if ARGV[9] ~= '' then redis.call('XADD', KEYS[4], '*', 'run', ARGV[9]) end
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
-redis.call('PEXPIRE', KEYS[2], ARGV[4])
+if ARGV[7] ~= '' then redis.call('XADD', KEYS[4], '*', 'run', ARGV[7]) end
+redis.call('PEXPIRE', KEYS[1], lease)
+redis.call('PEXPIRE', KEYS[2], lease)
 return ids
 """
+)
 """Appends a batch and returns its offsets, behind that of what came before it, where that is known.
 
-Its arguments are: writer, number of the batch, what counts once, lease in ms, how much news is
-kept, run, its thread where it begins, its status where it ends, what workers are to take, how much
-there may be of that, and then the events. A batch is written by one call, and calls do not
+Its arguments are: writer, number of the batch, what counts once, run, its thread where it begins,
+its status where it ends, what workers are to take, how much there may be of that, whether the
+writer works on the run, and then the events. A batch is written by one call, and calls do not
 interleave, so its entries stand together.
+
+The numbers of a writer rise. One that is lower than its last comes late, by a connection that was
+given up: it has been sent again, or counts no more. Where a run is not there, most likely because
+it is forgotten, only its beginning is appended; but if the server has lost it, who works on it goes
+on, so that it comes to its end.
 """
 
 _BEGIN = """
@@ -183,9 +193,10 @@ class RedisEventLog:
             keys = [stream_key(run_id), meta_key(run_id), NEWS, WORK]
             data = [event.to_json() for event in events]
             args: list[Argument] = [
-                *(self._writer, next(self._numbers), once or "", LEASE_MS, NEWS_KEPT, run_id),
+                *(self._writer, next(self._numbers), once or "", run_id),
                 *(_begun(events[0]), run_end(events[-1].payload) or ""),
                 *((work.data, work.limit) if work is not None else ("", 0)),
+                int(self._streams.tails.owns(keys[0])),
                 *data,
             ]
             previous, *offsets = [said.decode() for said in await self._append.run(keys, args)]
@@ -194,6 +205,12 @@ class RedisEventLog:
             raise AppendedBefore(msg)
         if previous == "ended":
             raise _closed(run_id)
+        if previous == "unknown":
+            msg = f"run {run_id!r} is not in the log, or no more, and does not begin with that"
+            raise RunClosed(msg)
+        if previous == "stale":
+            msg = f"what was appended to run {run_id!r} came too late: more has been since"
+            raise EventLogUnavailable(msg)
         if previous == "full" and work is not None:
             raise TooManyRuns.of(work.limit)
         self._streams.tails.added(

@@ -26,26 +26,32 @@ class Streams:
     ) -> AsyncGenerator[Sequence[E]]:
         """Yield batches; what is no longer in memory is fetched, the rest is shared.
 
+        The stream need not have come to the offset: what comes up to it is passed over.
+
         Raises:
             ValueError: ``after`` is no offset, or one that the server cannot hold.
         """
         if max(offset_key(after)) >= 2**63:
             msg = f"offset {after!r} is beyond any that there can be"
             raise ValueError(msg)
-        position = after
+        position = start = after
         while batch := await self._range(stream, position):
             yield batch
-            position = batch[-1].offset
+            position = start = batch[-1].offset
             if follow and stream.ends_with(batch[-1]):
                 return
             if len(batch) < BATCH:
                 break
         else:
-            if follow and position != START and await self._is_over(stream, position):
-                return
+            if follow and position != START:
+                last = await self._last(stream)
+                if _is_over(stream, position, last):
+                    return
+                reached = last[0][0].decode() if last else START
+                start = min(position, reached, key=offset_key)
         if not follow or self._closed:
             return
-        async with self.tails.join(stream, position) as tail:
+        async with self.tails.join(stream, start) as tail:
             while not tail.stopped:
                 recent = tail.after(position)
                 batch = await self._range(stream, position) if recent is None else recent
@@ -54,8 +60,8 @@ class Streams:
                     position = batch[-1].offset
                     if stream.ends_with(batch[-1]):
                         return
-                elif recent is None:
-                    return  # there was more, and the server has forgotten it meanwhile
+                elif recent is None or tail.ended:
+                    return  # the end is behind us, or the server has forgotten what there was
                 else:
                     await tail.more(position)
 
@@ -77,12 +83,12 @@ class Streams:
         reply: Reply = await self._wire.call("XREVRANGE", stream.key, "+", "-", "COUNT", 1)
         return reply
 
-    async def _is_over(self, stream: Stream[E], position: str) -> bool:
-        """Tell whether nothing can come after an offset: it is the end, or all is forgotten."""
-        if stream.is_last is None:
-            return False
-        reply = await self._last(stream)
-        if not (last := stream.entries(reply)):
-            return not reply
-        is_behind = offset_key(last[0].offset) <= offset_key(position)
-        return is_behind and stream.ends_with(last[0])
+
+def _is_over(stream: Stream[E], position: str, last: Reply) -> bool:
+    """Tell whether nothing can come after an offset: it is the end, or all is forgotten."""
+    if stream.is_last is None:
+        return False
+    if not (entries := stream.entries(last)):
+        return not last
+    is_behind = offset_key(entries[0].offset) <= offset_key(position)
+    return is_behind and stream.ends_with(entries[0])

@@ -156,9 +156,9 @@ class Tail(Generic[E]):
             self._deflated = max(end, self._deflated)
 
     async def more(self, offset: str) -> None:
-        """Wait until there is, or may be, something after an offset."""
+        """Wait until there may be something after an offset, or nothing can come any more."""
         key = offset_key(offset)
-        while not (self.stopped or self._error or self._newest > key):
+        while not (self.stopped or self.ended or self._error or self._newest > key):
             await self._wake.wait()
 
     @property
@@ -205,7 +205,10 @@ class Tails:
 
     @asynccontextmanager
     async def join(self, stream: Stream[E], position: str) -> AsyncIterator[Tail[E]]:
-        """Follow a stream with all who do; its tail begins at that offset, or before."""
+        """Follow a stream with all who do; its tail begins at that offset, or before.
+
+        The stream must have come to it: what comes before it nobody is told who joins later.
+        """
         key = stream.key.encode()
         tail: Tail[E] | None = self._tails.get(key)
         if tail is None or tail.stopped or tail.failed:
@@ -230,6 +233,10 @@ class Tails:
     def disown(self, key: str) -> None:
         """Take notice that nothing more is to come to a stream of ours."""
         self._own.discard(key.encode())
+
+    def owns(self, key: str) -> bool:
+        """Tell whether a stream is one of ours, to which more is to come."""
+        return key.encode() in self._own
 
     def added(self, key: str, previous: str, entries: Sequence[HasOffset]) -> None:
         """Take what this process has added to a stream, and after which offset."""
@@ -336,5 +343,5 @@ class Tails:
         if now > self._kept + KEEP_SECONDS:
             self._kept = now
             for tail in tuple(self._tails.values()):
-                if tail.stream.keep is not None:
+                if tail.stream.keep is not None and not tail.ended:  # else it is to be forgotten
                     await tail.stream.keep()

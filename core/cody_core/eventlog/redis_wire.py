@@ -38,11 +38,15 @@ _ERRORS: Final[Mapping[str, type[RedisError]]] = MappingProxyType(
         "NOSCRIPT": NoScriptError,
         "LOADING": BusyLoadingError,
         "READONLY": ReadOnlyError,
+        "UNBLOCKED": ReadOnlyError,
         "NOAUTH": AuthenticationError,
         "WRONGPASS": AuthenticationError,
     }
 )
-"""What the server's errors are raised as, by their first word; others are ``ResponseError``."""
+"""What the server's errors are raised as, by their first word; others are ``ResponseError``.
+
+Who waits is unblocked when the server becomes a replica.
+"""
 _READ: Final = memoryview(bytearray(1 << 16))
 """What all connections read into, one after the other: nothing of it is kept."""
 
@@ -79,7 +83,11 @@ class Wire:
         link = self._link
         if link is None or link.is_lost:
             link = await self._connect()
-        return await link.ask(command)
+        try:
+            return await link.ask(command)
+        except ReadOnlyError as error:  # a replica by now: the address may lead elsewhere
+            link.lose(error)
+            raise
 
     def close(self) -> None:
         """Close the connection; who waits for an answer is told that there will be none."""

@@ -80,9 +80,10 @@ async def test_after_the_end_there_is_no_content_so_that_browsers_stop(server: S
         "from=x",
         "from=-1",
         "from=1-1-1",
+        f"from={2**63}",
+        f"from=1-{2**63}",
         f"from={2**64}",
         "blockMs=0",
-        "blockMs=15001",
         "batchSize=0",
         "batchSize=1001",
         "from=%D9%A1",
@@ -112,6 +113,13 @@ async def test_silence_is_filled_with_keep_alives() -> None:
                     if text.endswith(b"\n\n: keep-alive\n\n: keep-alive\n\n"):
                         break
         assert b"event: item_delta" in text
+
+
+async def test_a_longer_silence_than_there_is_may_be_asked_for(server: Served) -> None:
+    submitted = await server.ask()
+    whole = await server.events(submitted["streamUrl"])
+    for longest in (60_000, 10**30):
+        assert await server.events(f"{submitted['streamUrl']}?blockMs={longest}") == whole
 
 
 async def test_the_headers_come_before_a_first_event_that_is_late() -> None:

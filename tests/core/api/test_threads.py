@@ -11,6 +11,7 @@ import pytest
 from cody_core.ids import new_id
 from cody_core.providers.scripted import Hang, Say, ScriptedProvider
 from cody_core.sse import ServerSentEvent
+from support.redis import RedisServer
 from support.server import Served, served
 
 THREADS = "/api/v2/threads"
@@ -78,6 +79,17 @@ async def test_threads_are_found_by_tag_and_by_what_was_said(server: Served) -> 
         while await titles(server, q="hello") != ["about bees", "about whales"]:
             await asyncio.sleep(0.001)
     assert await titles(server, q="bees", tag="other") == []
+
+
+async def test_a_thread_is_changed_and_shown_while_the_log_is_away(own_redis: RedisServer) -> None:
+    provider = ScriptedProvider([[Say("Hello.")]])
+    async with served(provider, redis_url=own_redis.url) as server, asyncio.timeout(20):
+        submitted = await server.ask()
+        own_redis.stop()
+        path = f"{THREADS}/{submitted['threadId']}"
+        answer = await server.http.patch(path, json={"title": "Renamed"})
+        assert (answer.status_code, answer.json()["title"]) == (200, "Renamed")
+        await asyncio.to_thread(own_redis.start)  # for what is to be said of the run at the end
 
 
 @pytest.mark.parametrize(

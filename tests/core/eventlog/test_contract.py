@@ -53,6 +53,10 @@ def deltas(run_id: str, count: int, first: int = 0) -> list[Event]:
     return events(*map(delta, range(first, first + count)), run_id=run_id)
 
 
+def begin(run_id: str) -> list[Event]:
+    return events(started(run_id), run_id=run_id)
+
+
 def end(run_id: str) -> list[Event]:
     return events(ResponseDone(response_id=run_id, status="complete"), run_id=run_id)
 
@@ -70,7 +74,7 @@ def payloads(entries: Sequence[Entry]) -> list[Payload]:
 
 
 async def test_what_is_appended_is_read_in_order(log: EventLog, run_id: str) -> None:
-    run = [*events(started(run_id), run_id=run_id), *deltas(run_id, 20), *end(run_id)]
+    run = [*begin(run_id), *deltas(run_id, 20), *end(run_id)]
     offsets = [*await log.append(run_id, run[:5]), *await log.append(run_id, run[5:])]
     entries = await collect(log, run_id)
     assert [entry.event for entry in entries] == run
@@ -81,7 +85,7 @@ async def test_what_is_appended_is_read_in_order(log: EventLog, run_id: str) -> 
 
 
 async def test_reading_resumes_after_any_offset(log: EventLog, run_id: str) -> None:
-    offsets = await log.append(run_id, [*deltas(run_id, 30), *end(run_id)])
+    offsets = await log.append(run_id, [*begin(run_id), *deltas(run_id, 29), *end(run_id)])
     for at in (0, 1, 7, 29):
         rest = await collect(log, run_id, offsets[at])
         assert [entry.offset for entry in rest] == list(offsets[at + 1 :])
@@ -97,29 +101,30 @@ async def test_a_bad_offset_is_refused(log: EventLog, run_id: str) -> None:
 async def test_several_readers_see_the_same_live_run(log: EventLog, run_id: str) -> None:
     async with task_group() as tasks:
         readers = [tasks.create_task(collect(log, run_id)) for _ in range(5)]
+        await log.append(run_id, begin(run_id))
         for number in range(40):
             await log.append(run_id, events(delta(number), run_id=run_id))
             await asyncio.sleep(0)
         await log.append(run_id, end(run_id))
     seen = [payloads(reader.result()) for reader in readers]
-    assert len(seen[0]) == 41
+    assert len(seen[0]) == 42
     assert all(other == seen[0] for other in seen)
 
 
 async def test_a_reader_that_starts_late_gets_everything(log: EventLog, run_id: str) -> None:
-    await log.append(run_id, deltas(run_id, 2500))
+    await log.append(run_id, [*begin(run_id), *deltas(run_id, 2500)])
     async with task_group() as tasks:
         early = tasks.create_task(collect(log, run_id))
         await log.append(run_id, deltas(run_id, 2500, first=2500))
         late = tasks.create_task(collect(log, run_id))
         await log.append(run_id, end(run_id))
     expected = [*map(delta, range(5000))]
-    assert payloads(early.result())[:-1] == expected
-    assert payloads(late.result())[:-1] == expected
+    assert payloads(early.result())[1:-1] == expected
+    assert payloads(late.result())[1:-1] == expected
 
 
 async def test_a_slow_reader_is_late_but_never_lossy(log: EventLog, run_id: str) -> None:
-    await log.append(run_id, deltas(run_id, 3))
+    await log.append(run_id, [*begin(run_id), *deltas(run_id, 3)])
     async with aclosing(log.read(run_id)) as slow:
         first = await anext(slow)
         async with task_group() as tasks:
@@ -129,13 +134,13 @@ async def test_a_slow_reader_is_late_but_never_lossy(log: EventLog, run_id: str)
             await log.append(run_id, end(run_id))
         rest = [entry async for batch in slow for entry in batch]
     assert payloads([*first, *rest]) == payloads(fast.result())
-    assert len(rest) + len(first) == 9004
+    assert len(rest) + len(first) == 9005
 
 
 async def test_following_ends_at_the_terminal_event(log: EventLog, run_id: str) -> None:
     async with task_group() as tasks, asyncio.timeout(10):
         reader = tasks.create_task(collect(log, run_id))
-        await log.append(run_id, deltas(run_id, 2))
+        await log.append(run_id, [*begin(run_id), *deltas(run_id, 1)])
         await log.append(run_id, end(run_id))
         assert len(await reader) == 3
     async with asyncio.timeout(10):
@@ -143,13 +148,25 @@ async def test_following_ends_at_the_terminal_event(log: EventLog, run_id: str) 
 
 
 async def test_following_after_the_terminal_event_ends_at_once(log: EventLog, run_id: str) -> None:
-    offsets = await log.append(run_id, [*deltas(run_id, 2), *end(run_id)])
+    offsets = await log.append(run_id, [*begin(run_id), *deltas(run_id, 1), *end(run_id)])
     async with asyncio.timeout(10):
         assert await collect(log, run_id, offsets[-1]) == []
 
 
+async def test_following_from_far_ahead_ends_at_the_terminal_event(
+    log: EventLog, run_id: str
+) -> None:
+    await log.append(run_id, begin(run_id))
+    async with task_group() as tasks, asyncio.timeout(10):
+        ahead = tasks.create_task(collect(log, run_id, "99999999999999-0"))
+        for number in range(8):  # by the last, whoever reads waits for more
+            await log.append(run_id, events(delta(number), run_id=run_id))
+        await log.append(run_id, end(run_id))
+        assert await ahead == []
+
+
 async def test_nothing_follows_the_terminal_event(log: EventLog, run_id: str) -> None:
-    await log.append(run_id, [*deltas(run_id, 1), *end(run_id)])
+    await log.append(run_id, [*begin(run_id), *end(run_id)])
     for late in (deltas(run_id, 1), end(run_id)):
         with pytest.raises(RunClosed):
             await log.append(run_id, late)
@@ -159,9 +176,43 @@ async def test_nothing_follows_the_terminal_event(log: EventLog, run_id: str) ->
 async def test_a_batch_that_goes_on_after_its_end_is_refused_whole(
     log: EventLog, run_id: str
 ) -> None:
+    await log.append(run_id, begin(run_id))
     with pytest.raises(RunClosed):
         await log.append(run_id, [*end(run_id), *deltas(run_id, 1)])
-    assert await collect(log, run_id, follow=False) == []
+    assert len(await collect(log, run_id, follow=False)) == 1
+
+
+async def test_only_its_beginning_is_appended_to_a_run_that_is_not_there(
+    log: EventLog, run_id: str
+) -> None:
+    for orphan in (deltas(run_id, 1), end(run_id)):
+        with pytest.raises(RunClosed):
+            await log.append(run_id, orphan)
+    assert not await log.exists(run_id)
+    async with aclosing(log.read(run_id)) as reader, task_group() as tasks:
+        waiting = tasks.create_task(_next(reader))
+        await asyncio.sleep(0)
+        with pytest.raises(RunClosed):
+            await log.append(run_id, deltas(run_id, 1))
+        await log.append(run_id, [*begin(run_id), *deltas(run_id, 1)])
+        assert await waiting
+
+
+async def test_what_comes_late_does_not_bring_a_forgotten_run_back(
+    log: EventLog, run_id: str
+) -> None:
+    await log.append(run_id, begin(run_id))
+    await log.begin(run_id, "a")
+    await log.append(run_id, end(run_id))
+    await log.expire(run_id, seconds=0)
+    async with asyncio.timeout(10):
+        while await log.exists(run_id):
+            await asyncio.sleep(0.001)
+    for _ in range(10):  # that it has ended may be remembered for a moment longer
+        with pytest.raises(RunClosed):
+            await log.append(run_id, deltas(run_id, 1), once="answer")
+        await asyncio.sleep(0.001)
+    assert not await log.exists(run_id)
 
 
 async def test_of_two_ends_at_once_one_wins(log: EventLog, run_id: str) -> None:
@@ -172,10 +223,11 @@ async def test_of_two_ends_at_once_one_wins(log: EventLog, run_id: str) -> None:
             return False
         return True
 
+    await log.append(run_id, begin(run_id))
     async with task_group() as tasks:
         writers = [tasks.create_task(finish()) for _ in range(8)]
     assert sum(writer.result() for writer in writers) == 1
-    assert len(await collect(log, run_id)) == 1
+    assert len(await collect(log, run_id)) == 2
 
 
 async def test_of_several_appends_that_count_once_the_first_counts(
@@ -188,17 +240,18 @@ async def test_of_several_appends_that_count_once_the_first_counts(
             return False
         return True
 
+    await log.append(run_id, begin(run_id))
     async with task_group() as tasks:
         writers = [tasks.create_task(answer(number)) for number in range(8)]
     assert sum(writer.result() for writer in writers) == 1
     await log.append(run_id, deltas(run_id, 1), once="another question")
-    assert len(await collect(log, run_id, follow=False)) == 2
+    assert len(await collect(log, run_id, follow=False)) == 3
 
 
 async def test_a_reader_cancelled_while_it_waits_disturbs_nobody(
     log: EventLog, run_id: str
 ) -> None:
-    await log.append(run_id, deltas(run_id, 1))
+    await log.append(run_id, begin(run_id))
     async with task_group() as tasks:
         waiting = tasks.create_task(collect(log, run_id))
         staying = tasks.create_task(collect(log, run_id))
@@ -215,12 +268,12 @@ async def test_a_run_is_known_from_its_first_event_on(log: EventLog, run_id: str
     assert not await log.exists(run_id)
     assert await collect(log, run_id, follow=False) == []
     assert not await log.exists(run_id)
-    await log.append(run_id, deltas(run_id, 1))
+    await log.append(run_id, begin(run_id))
     assert await log.exists(run_id)
 
 
 async def test_an_expired_run_is_forgotten(log: EventLog, run_id: str) -> None:
-    await log.append(run_id, end(run_id))
+    await log.append(run_id, [*begin(run_id), *end(run_id)])
     await log.expire(run_id, seconds=0)
     async with asyncio.timeout(10):
         while await log.exists(run_id):
@@ -269,7 +322,7 @@ async def test_word_of_runs_is_followed_from_any_offset(log: EventLog, run_id: s
     async with task_group() as tasks, asyncio.timeout(10):
         listeners = [tasks.create_task(listen(before)) for _ in range(3)]
         await asyncio.sleep(0)
-        await log.append(run_id, events(started(run_id), run_id=run_id))
+        await log.append(run_id, begin(run_id))
         await log.append(run_id, end(run_id))
         heard = await listeners[0]
         assert [await listener for listener in listeners] == [heard] * 3
@@ -282,7 +335,7 @@ async def test_word_of_runs_is_followed_from_any_offset(log: EventLog, run_id: s
 
 async def test_who_begins_to_work_on_a_run_learns_how_it_stands(log: EventLog, run_id: str) -> None:
     assert await log.begin(run_id, "a") == "gone"
-    await log.append(run_id, events(started(run_id), run_id=run_id))
+    await log.append(run_id, begin(run_id))
     attempts = ["a", "a", "b", "a"]
     found = [await log.begin(run_id, attempt) for attempt in attempts]
     assert found == ["first", "first", "begun", "first"]
@@ -291,7 +344,7 @@ async def test_who_begins_to_work_on_a_run_learns_how_it_stands(log: EventLog, r
 
 
 async def test_closing_the_log_ends_its_readers(log: EventLog, run_id: str) -> None:
-    await log.append(run_id, deltas(run_id, 1))
+    await log.append(run_id, begin(run_id))
     async with asyncio.timeout(10), aclosing(log.read(run_id)) as reader:
         await anext(reader)
         async with aclosing(log.news(after=await log.newest())) as words, task_group() as tasks:
@@ -302,6 +355,10 @@ async def test_closing_the_log_ends_its_readers(log: EventLog, run_id: str) -> N
         assert [batch async for batch in reader] == []
 
 
+async def _next(reader: AsyncIterator[object]) -> object:
+    return await anext(reader)
+
+
 async def _heard(words: AsyncIterator[Sequence[RunNews]]) -> list[Sequence[RunNews]]:
     return [batch async for batch in words]
 
@@ -309,9 +366,10 @@ async def _heard(words: AsyncIterator[Sequence[RunNews]]) -> list[Sequence[RunNe
 async def test_fifty_thousand_events(log: EventLog, run_id: str) -> None:
     async with task_group() as tasks:
         live = tasks.create_task(collect(log, run_id))
+        await log.append(run_id, begin(run_id))
         for first in range(0, 50_000, 500):
             await log.append(run_id, deltas(run_id, 500, first=first))
         await log.append(run_id, end(run_id))
     entries = await collect(log, run_id)
     assert [entry.offset for entry in live.result()] == [entry.offset for entry in entries]
-    assert payloads(entries)[:-1] == [*map(delta, range(50_000))]
+    assert payloads(entries)[1:-1] == [*map(delta, range(50_000))]

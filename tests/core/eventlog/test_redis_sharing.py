@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing
+from typing import TypeVar
 
 import pytest
 import redis.asyncio
@@ -13,10 +14,14 @@ from cody_core.eventlog import redis as redis_module
 from cody_core.eventlog import redis_tails
 from cody_core.eventlog.redis import RedisEventLog
 from cody_core.ids import new_id
-from cody_core.schema.events import ItemDelta, ResponseDone
+from cody_core.schema.events import Entry, ItemDelta, ResponseDone
 from cody_core.tasks import task_group
 from support.redis import RedisServer
 from support.shapes import events, started
+
+T = TypeVar("T")
+AHEAD = "99999999999999-0"
+"""An offset that no run will come to for a while."""
 
 
 @pytest.fixture
@@ -148,6 +153,64 @@ async def test_what_is_added_here_and_elsewhere_is_read_in_the_order_it_is_in(
         assert all(task.result() == stored for task in (*reading, later))
 
 
+async def test_who_reads_a_run_from_far_ahead_takes_nothing_from_who_comes_later(
+    redis_server: RedisServer, run_id: str
+) -> None:
+    seen: list[str] = []
+
+    async def collect(reader: AsyncIterator[Sequence[Entry]]) -> None:
+        seen.extend([entry.offset async for batch in reader for entry in batch])
+
+    async with (
+        RedisEventLog.open(redis_server.url) as log,
+        redis.asyncio.Redis.from_url(redis_server.url) as client,
+        asyncio.timeout(20),
+        task_group() as tasks,
+    ):
+        offsets = [*await log.append(run_id, events(started(run_id), run_id=run_id))]
+        ahead = tasks.create_task(_drain(log.read(run_id, after=AHEAD)))
+        while not await _blocked(client):
+            await asyncio.sleep(0.001)
+        async with aclosing(log.read(run_id)) as reader:
+            seen += [entry.offset for entry in await anext(reader)]
+            later = tasks.create_task(collect(reader))
+            await asyncio.sleep(0)
+            await log.exists(run_id)  # answered behind what the reader asks for
+            assert not later.done()
+            for payload in (
+                ItemDelta(item_id="a", delta_content="x"),
+                ResponseDone(response_id=run_id, status="complete"),
+            ):
+                offsets += await log.append(run_id, events(payload, run_id=run_id))
+            await later
+        assert await ahead == 0
+    assert seen == offsets
+
+
+async def test_who_listens_from_far_ahead_takes_no_word_from_who_comes_later(
+    redis_server: RedisServer, run_id: str
+) -> None:
+    async with (
+        RedisEventLog.open(redis_server.url) as log,
+        redis.asyncio.Redis.from_url(redis_server.url) as client,
+        asyncio.timeout(20),
+        task_group() as tasks,
+    ):
+        await log.append(new_id(), events(started(), run_id=run_id))
+        ahead = tasks.create_task(_next(log.news(after=AHEAD)))
+        while not await _blocked(client):
+            await asyncio.sleep(0.001)
+        async with aclosing(log.news(after=await log.newest())) as words:
+            later = tasks.create_task(_next(words))
+            await asyncio.sleep(0)
+            await log.newest()
+            assert not later.done()
+            await log.append(run_id, events(started(run_id), run_id=run_id))
+            assert [word.run_id for word in await later] == [run_id]
+        assert not ahead.done()
+        ahead.cancel()
+
+
 async def test_a_server_that_has_forgotten_the_script_is_given_it_again(
     redis_server: RedisServer, run_id: str
 ) -> None:
@@ -189,5 +252,5 @@ async def _drain(reader: AsyncIterator[object]) -> int:
     return len([batch async for batch in reader])
 
 
-async def _next(reader: AsyncIterator[object]) -> object:
+async def _next(reader: AsyncIterator[T]) -> T:
     return await anext(reader)

@@ -10,7 +10,7 @@ from cody_core.eventlog.memory import MemoryEventLog
 from cody_core.eventlog.writer import LIMIT, LogWriter
 from cody_core.schema.events import START, Event, ItemDelta, ResponseDone
 from cody_core.tasks import task_group
-from support.shapes import RUN, events
+from support.shapes import RUN, events, started
 
 
 class SlowLog(MemoryEventLog):
@@ -54,7 +54,9 @@ async def fill(log: SlowLog, run: Sequence[Event], error: BaseException | None =
 
 
 def some(count: int) -> list[Event]:
-    return events(*(ItemDelta(item_id="a", delta_content=str(n)) for n in range(count)))
+    """Return the first so many events of a run."""
+    deltas = (ItemDelta(item_id="a", delta_content=str(n)) for n in range(1, count))
+    return events(started(), *deltas)
 
 
 async def written(log: SlowLog) -> list[Event]:
@@ -100,7 +102,7 @@ async def test_a_log_that_need_not_be_waited_for_has_it_at_once() -> None:
 
 async def test_what_such_a_log_refuses_surfaces_at_every_later_put_and_flush() -> None:
     log = MemoryEventLog()
-    await log.append(RUN, events(ResponseDone(response_id=RUN, status="complete")))
+    await log.append(RUN, events(started(), ResponseDone(response_id=RUN, status="complete")))
 
     async def block() -> None:
         async with LogWriter.open(log, RUN) as out:
@@ -150,7 +152,7 @@ async def test_the_last_events_are_not_lost_in_silence(log: SlowLog) -> None:
 
 
 async def test_a_run_that_somebody_else_ended_takes_no_more(log: SlowLog) -> None:
-    await log.append(RUN, events(ResponseDone(response_id=RUN, status="complete")))
+    await log.append(RUN, events(started(), ResponseDone(response_id=RUN, status="complete")))
     with pytest.raises(RunClosed):
         await fill(log, some(1))
 
