@@ -228,13 +228,13 @@ def _html(kind: str, heading: str, text: str) -> str:
 
 def _rendered(text: str) -> str:
     """Return Markdown as HTML; HTML in it is text, and links that run code are none."""
-    from markdown_it import MarkdownIt
+    from cody_tui.parsing import parser
 
-    rules = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    rules = parser()
     # A page that is opened must not tell anybody: pictures become links to them.
     rules.disable("image")
-    rendered: str = rules.render(printable(text))
-    return rendered
+    # Once more at the end: of a fence's language, it is the renderer that decodes entities.
+    return printable(rules.render(printable(text)))
 
 
 def _escaped(text: str) -> str:
