@@ -19,6 +19,7 @@ from textual.screen import Screen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from cody_tui.dialogs.closing import ClosesOnce
 from cody_tui.keys import hints, listed, named
 from cody_tui.signs import signs
 from cody_tui.text import one_line
@@ -134,7 +135,7 @@ class Choice(OptionList, inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = named(OptionList.BINDINGS, "first_run")
 
 
-class FirstRunScreen(Screen[bool]):
+class FirstRunScreen(ClosesOnce, Screen[bool]):
     """Asks once; its result is whether something has been set up."""
 
     DEFAULT_CSS = """

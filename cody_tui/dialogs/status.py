@@ -12,6 +12,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from cody_tui.dialogs.closing import ClosesOnce
 from cody_tui.keys import listed, named
 from cody_tui.standing import MEANINGS, Bill, Share
 from cody_tui.text import printable
@@ -33,7 +34,7 @@ class Page(VerticalScroll, inherit_bindings=False):
     )
 
 
-class StatusDialog(ModalScreen[None]):
+class StatusDialog(ClosesOnce, ModalScreen[None]):
     """Shows facts below each other."""
 
     DEFAULT_CSS = """
