@@ -22,6 +22,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from cody_tui.dialogs.closing import ClosesOnce
+from cody_tui.dialogs.options import Options
 from cody_tui.keys import listed
 from cody_tui.matching import best, spans
 from cody_tui.signs import signs
@@ -105,7 +106,7 @@ class Picker(ClosesOnce, ModalScreen[str | None]):
         self._title = title
         self._entries = list(entries)
         self._search = OneLine(placeholder="Type to search")
-        self._list = OptionList(markup=False, compact=True)
+        self._list = Options(markup=False, compact=True)
         self._list.can_focus = False
         self._note = Static(Content(note), classes="picker--note")
 

@@ -157,3 +157,17 @@ async def test_keys_that_come_together_close_a_dialog_once(
             await pilot.pause()
         await pilot.pause()
     assert app.results == [result]
+
+
+class Hasty(Picker):
+    """A list of which somebody wants the next page before the first one is laid out."""
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        for way in ("page_up", "page_down"):
+            self.action_move(way)
+
+
+async def test_a_key_may_come_before_a_list_is_laid_out() -> None:
+    async with DialogApp(lambda: Hasty("Things", [Entry("a", "a")])).run_test() as pilot:
+        await until_listed(pilot, 1)
