@@ -231,6 +231,7 @@ class CodyApp(TerminalApp):
     def on_app_focus(self) -> None:
         """The user looks."""
         self._has_focus = True
+        self._chat.seen_again()
         if self._caller is not None:
             self._caller.focus_changed(True)
 
@@ -247,6 +248,7 @@ class CodyApp(TerminalApp):
     def returned(self) -> None:
         """Set the title again."""
         self._show_cursor()
+        self._chat.seen_again()
         if self._caller is not None:
             self._caller.begin()
 

@@ -221,6 +221,14 @@ class ChatScreen(Still, Screen[None]):
         self._bindings.key_to_bindings.update(BindingsMap(bindings(ACTIONS)).key_to_bindings)
         self._status.name_keys()
 
+    def on_screen_resume(self) -> None:
+        """Go on after what was over it has been closed."""
+        self.seen_again()
+
+    def seen_again(self) -> None:
+        """Let a question be seen before it is answered."""
+        self._asking.seen()
+
     def on_resize(self, event: events.Resize) -> None:
         """Let a question have its share of the screen."""
         self._asking.fit(event.size.height)
@@ -316,7 +324,7 @@ class ChatScreen(Still, Screen[None]):
     def on_approval_typed(self, event: Approval.Typed) -> None:
         """Write what was not meant for the panel."""
         event.stop()
-        self._prompt.insert(event.character)
+        self._asking.hand_on(event.text)
 
     def on_approval_answered(self, event: Approval.Answered) -> None:
         """Tell the core what was decided."""
