@@ -33,9 +33,19 @@ class Asking:
             self._panel = self._mounted()
         panel = self._panel
         had_focus = panel.has_focus_within
-        panel.show(questions, takes_focus=not self._prompt.is_being_written)
+        panel.show(questions, takes_focus=self._is_free)
         if had_focus and not panel.display:
             self._prompt.focus()
+
+    @property
+    def _is_free(self) -> bool:
+        """Whether the panel may have the keys: nobody writes, searches or chooses anything."""
+        if self._panel is not None and self._panel.has_focus_within:
+            return True
+        # The terminal may be out of focus, and what had it before gets it back.
+        screen = self._screen
+        focused = screen.focused or screen.app._last_focused_on_app_blur
+        return focused in (None, self._prompt) and not self._prompt.shown_text.strip()
 
     def seen(self) -> None:
         """A question that was hidden can be seen again."""

@@ -286,6 +286,22 @@ async def test_what_is_pasted_is_no_answer_and_goes_into_the_prompt() -> None:
     assert session.tool.ran == []
 
 
+async def test_a_draft_keeps_the_focus_however_long_ago_it_was_written() -> None:
+    tool = Runner()
+    tool.gate.clear()
+    session = Session(tool, "look", "make")
+    async with session.app.run_test() as pilot:
+        await send(pilot, "go")
+        panel = await asked(pilot, "look")
+        await pilot.press("y")
+        await gone(pilot)
+        prompt_of(pilot).write("half a thought")  # by no key, so it was not written lately
+        tool.gate.set()
+        await until(pilot, lambda: panel.display and "make" in panel_text(pilot))
+        assert "or Tab from the prompt" in panel_text(pilot)
+        assert prompt_of(pilot).has_focus
+
+
 async def test_a_letter_right_after_a_dialog_over_the_question_is_no_answer() -> None:
     session = Session(Runner(), "make")
     async with session.app.run_test() as pilot:
@@ -314,6 +330,36 @@ async def test_a_letter_right_after_the_terminal_was_left_is_no_answer() -> None
         await pilot.press("a")
         assert (panel.has_focus, prompt_of(pilot).text) == (True, "a")
     assert session.tool.ran == []
+
+
+@pytest.mark.parametrize(
+    ("opens", "is_left"),
+    [("ctrl+f", False), ("ctrl+r", False), ("ctrl+b", False), ("ctrl+f", True)],
+)
+async def test_a_question_takes_no_keys_from_what_is_searched_or_chosen(
+    opens: str, is_left: bool
+) -> None:
+    tool = Runner()
+    tool.gate.clear()
+    session = Session(tool, "look", "make")
+    async with session.app.run_test(size=(120, 30)) as pilot:
+        await send(pilot, "go")
+        panel = await asked(pilot, "look")
+        await pilot.press("y")
+        await gone(pilot)
+        key(pilot, opens)
+        await until(pilot, lambda: pilot.app.focused not in (None, prompt_of(pilot)))
+        used = pilot.app.focused
+        if is_left:
+            session.app.post_message(events.AppBlur())
+            await until(pilot, lambda: pilot.app.focused is None)
+        tool.gate.set()
+        await until(pilot, lambda: panel.display and "make" in panel_text(pilot))
+        if is_left:
+            session.app.post_message(events.AppFocus())
+        await until(pilot, lambda: pilot.app.focused is used)
+        assert not panel.has_focus
+    assert tool.ran == ["look"]
 
 
 async def test_whoever_is_writing_keeps_the_focus_and_goes_to_the_question_by_a_key() -> None:
