@@ -83,7 +83,11 @@ class Stage(Protocol):
         ...
 
     async def do(self, action_id: str, argument: str = "") -> None:
-        """Do one of the actions."""
+        """Do one of the actions; what takes longer goes on by itself."""
+        ...
+
+    async def in_turn(self, name: str, act: Callable[[], Awaitable[None] | None]) -> None:
+        """Do something like an action, after those of that name that are under way."""
         ...
 
     def open_thread(self, thread_id: str | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 from cody_core.errors import CodyError
@@ -12,14 +13,14 @@ from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import BindingsMap
 from textual.screen import Screen
-from textual.worker import WorkerCancelled, WorkerFailed
 
 from cody_tui import collecting
-from cody_tui.actions import Action, Handler, bindings
+from cody_tui.actions import Action, bindings
 from cody_tui.conversation import Conversation, prompts_of
 from cody_tui.elsewhere import Elsewhere, Unseen
 from cody_tui.messages import Choices, Snapshot, ThreadShown
 from cody_tui.screens.asking import Asking
+from cody_tui.screens.doing import SENDING, Act, Doing, give_up
 from cody_tui.signs import PLAIN, signs
 from cody_tui.standing import home_of, model_of, policy_of, settings_of, share_of
 from cody_tui.widgets.prompt import Prompt
@@ -57,6 +58,7 @@ class ChatScreen(Still, Screen[None]):
         self._prompt = Prompt()
         self._status = Status()
         self._asking = Asking(self, self._prompt)
+        self._doing = Doing(self)
         self._choices = choices or Choices()
         self._notice = notice
         self._client: Client | None = None
@@ -66,17 +68,14 @@ class ChatScreen(Still, Screen[None]):
         self._runs: dict[str, Response] = {}
         self._mentions: dict[str, Sequence[str]] = {}
         self._models: Sequence[ModelInfo] = ()
-        self._farewells: list[Callable[[], Awaitable[None]]] = []
         self._send_instead: Callable[[str], Awaitable[None]] | None = None
-        self._actions: Sequence[Action] = ()
-        self._handlers: dict[str, Handler] = {}
 
     # What features use
 
     @property
     def actions(self) -> Sequence[Action]:
         """Everything that can be done here, in the order of the help."""
-        return self._actions
+        return self._doing.actions
 
     @property
     def client(self) -> Client | None:
@@ -155,7 +154,7 @@ class ChatScreen(Still, Screen[None]):
 
     def before_leaving(self, act: Callable[[], Awaitable[None]]) -> None:
         """Have something done before the client is closed."""
-        self._farewells.append(act)
+        self._doing.before_leaving(act)
 
     def take_waiting(self) -> Sequence[str]:
         """Take back the prompts that wait; they wait no more."""
@@ -183,10 +182,13 @@ class ChatScreen(Still, Screen[None]):
         self._status.share = share_of(self.runs, self._models, model)
 
     async def do(self, action_id: str, argument: str = "") -> None:
-        """Do one of the actions."""
+        """Do one of the actions; what takes longer goes on by itself."""
         self.equip()
-        if (done := self._handlers[action_id](argument)) is not None:
-            await done
+        await self._doing.do(action_id, argument)
+
+    async def in_turn(self, name: str, act: Act) -> None:
+        """Do something after what is under way by that name."""
+        await self._doing.in_turn(name, act)
 
     async def action_do(self, action_id: str) -> None:
         """Do what a key is bound to."""
@@ -209,16 +211,12 @@ class ChatScreen(Still, Screen[None]):
 
     def equip(self) -> None:
         """Bring everything that can be done here, and its keys: the first frame does without."""
-        if self._actions:
+        if self.actions:
             return
-        from cody_tui.features.listing import ACTIONS, FEATURES
-
-        for feature in FEATURES:
-            self._handlers.update(feature(self).handlers)
-        self._actions = ACTIONS
-        self._prompt.complete(ACTIONS)
+        self._doing.equip(self)
+        self._prompt.complete(self.actions)
         # As with bindings of a class, a key has one meaning on a screen.
-        self._bindings.key_to_bindings.update(BindingsMap(bindings(ACTIONS)).key_to_bindings)
+        self._bindings.key_to_bindings.update(BindingsMap(bindings(self.actions)).key_to_bindings)
         self._status.name_keys()
 
     def on_screen_resume(self) -> None:
@@ -282,13 +280,9 @@ class ChatScreen(Still, Screen[None]):
 
     async def leave(self) -> None:
         """Stop following; the client can be closed afterwards."""
-        while self._farewells:
-            await self._farewells.pop()()
+        await self._doing.leave()
         self._client = None
-        for group in ("conversation", "elsewhere", "answers", "models", "changes"):
-            for worker in self.workers.cancel_group(self, group):
-                with contextlib.suppress(WorkerCancelled, WorkerFailed):
-                    await worker.wait()
+        await give_up(self, "conversation", "elsewhere", "answers", "models", "changes")
 
     # What the user does
 
@@ -299,11 +293,9 @@ class ChatScreen(Still, Screen[None]):
             self._prompt.restore(event.text)
             return
         self._mentions[event.text] = event.mentions
-        send, self._send_instead = self._send_instead, None
-        if send is not None:
-            await send(event.text)
-        else:
-            self.send(event.text)
+        send, self._send_instead = self._send_instead or self.send, None
+        unsent = partial(self._prompt.restore, event.text)
+        await self._doing.in_turn(SENDING, partial(send, event.text), unsent)
 
     @on(Prompt.Commanded)
     async def _do(self, event: Prompt.Commanded) -> None:

@@ -6,8 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,9 +17,10 @@ from cody_core.remote import open_remote
 from cody_core.tools.write_file import WriteFile
 from support.core import texts
 from support.inside import here
+from support.relay import Relay
 from support.server import Served, served
 from tui.conftest import MakeSettings
-from tui.screen import answered, key, questioned, send, until
+from tui.screen import answered, chat, key, prompt_of, prompts, questioned, send, until
 
 from cody_tui.app import CodyApp
 from cody_tui.messages import Choices
@@ -79,7 +80,7 @@ def test_a_server_that_is_away_or_refuses_is_one_line(command: list[str]) -> Non
     assert "cody serve" in done.stderr
 
 
-def app_on(server: Served, make_settings: MakeSettings) -> CodyApp:
+def app_on(server: Served | Relay, make_settings: MakeSettings) -> CodyApp:
     return CodyApp(lambda: open_remote(server.url), choices=Choices(), settings=make_settings())
 
 
@@ -105,6 +106,65 @@ async def test_the_screen_answers_what_a_run_on_a_server_asks(make_settings: Mak
         key(pilot, "y")
         await answered(pilot, "It is written.")
     assert noted() == "remember"
+
+
+@asynccontextmanager
+async def hesitant(make_settings: MakeSettings) -> AsyncIterator[tuple[Relay, CodyApp]]:
+    """Serve behind a relay that can hold everything up; give that, and an app on it."""
+    relay = Relay()
+    async with served(echo()) as server, relay.serve():
+        relay.point_to(server.url)
+        yield relay, app_on(relay, make_settings)
+        relay.flows.set()
+
+
+@pytest.mark.parametrize("command", ["/status", "/model", "/rename other"])
+async def test_a_server_that_is_slow_holds_up_no_key(
+    make_settings: MakeSettings, command: str
+) -> None:
+    async with hesitant(make_settings) as (relay, app), app.run_test() as pilot:
+        await send(pilot, "hello")
+        await answered(pilot, "You said hello.")
+        relay.flows.clear()
+        prompt_of(pilot).write(command)
+        key(pilot, "enter", *"next")
+        await until(pilot, lambda: prompt_of(pilot).text == "next")
+        key(pilot, "ctrl+q")
+        await until(pilot, lambda: not app.is_running)
+
+
+async def test_what_is_sent_after_an_edited_prompt_follows_it_however_slow_the_server_is(
+    make_settings: MakeSettings,
+) -> None:
+    async with hesitant(make_settings) as (relay, app), app.run_test() as pilot:
+        await send(pilot, "hello")
+        await answered(pilot, "You said hello.")
+        before = chat(pilot).thread_id
+        relay.flows.clear()
+        key(pilot, "alt+e")
+        await until(pilot, lambda: prompt_of(pilot).text == "hello")
+        key(pilot, *"you", "enter", *"again", "enter", *"late")
+        await until(pilot, lambda: prompt_of(pilot).text == "late")
+        relay.flows.set()
+        await answered(pilot, "You said again.")
+        assert prompts(pilot) == ["▌ helloyou", "▌ again"]
+        assert chat(pilot).thread_id != before
+
+
+async def test_an_edited_prompt_that_a_slow_server_keeps_from_being_sent_is_not_lost(
+    make_settings: MakeSettings,
+) -> None:
+    async with hesitant(make_settings) as (relay, app), app.run_test() as pilot:
+        await send(pilot, "hello")
+        await answered(pilot, "You said hello.")
+        relay.flows.clear()
+        key(pilot, "alt+e")
+        await until(pilot, lambda: prompt_of(pilot).text == "hello")
+        key(pilot, *"you", "enter", *"late")
+        await until(pilot, lambda: prompt_of(pilot).text == "late")
+        key(pilot, "ctrl+q")
+        await until(pilot, lambda: not app.is_running)
+        assert prompt_of(pilot).text == "helloyou\n\nlate"
 
 
 def noted() -> str:
