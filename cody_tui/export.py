@@ -7,6 +7,7 @@ stays what it is: code keeps its fences, markup in it is escaped, control charac
 from __future__ import annotations
 
 import contextlib
+import errno
 import html
 import os
 import re
@@ -80,7 +81,10 @@ def save(detail: ThreadDetail, path: Path, ending: str) -> Path:
         OSError: it cannot be written there.
     """
     text = FORMATS[ending](detail)
-    path = path.expanduser()
+    try:
+        path = path.expanduser()
+    except RuntimeError as error:
+        raise OSError(errno.ENOENT, "nobody is known by the name behind ~", str(path)) from error
     return write(text, path / file_name(detail, ending) if path.is_dir() else path)
 
 

@@ -255,7 +255,9 @@ async def test_the_thread_is_written_to_a_file(make_app: MakeApp, tmp_path: Path
         await do(pilot, "thread.export", "page.txt")
         await until(pilot, lambda: "md, json or html" in notes(pilot))
         await do(pilot, "thread.export", "nowhere/page.md")
-        await until(pilot, lambda: "cannot be written" in notes(pilot))
+        await until(pilot, lambda: "nowhere/page.md cannot be written" in notes(pilot))
+        await do(pilot, "thread.export", "md ~nosuchuser/page.md")
+        await until(pilot, lambda: "~nosuchuser/page.md cannot be written" in notes(pilot))
 
 
 # A thread that is open twice
