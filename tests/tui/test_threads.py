@@ -20,6 +20,7 @@ from tui.conftest import MakeApp, MakeSettings
 from tui.screen import (
     answered,
     chat,
+    do,
     key,
     notes,
     prompt_of,
@@ -87,10 +88,6 @@ async def _answered_anew(pilot: Pilot[None], text: str) -> None:
     await send(pilot, text)
     await until(pilot, lambda: len(chat(pilot).runs) > before)
     await until(pilot, lambda: chat(pilot).runs[-1].is_terminal and state(pilot) == "ready")
-
-
-async def do(pilot: Pilot[None], action: str, argument: str = "") -> None:
-    await chat(pilot).do(action, argument)
 
 
 # Finding
