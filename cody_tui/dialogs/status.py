@@ -67,12 +67,12 @@ class StatusDialog(ClosesOnce, ModalScreen[None]):
                 yield Static(Content.assemble(name, printable(value)))
 
 
-def choices(model: str, agent: str, policy: str, effort: str | None) -> Facts:
+def choices(model: str, agent: str, policy: str | None, effort: str | None) -> Facts:
     """Say what the next prompt is sent with."""
     return (
         ("Model", model or UNKNOWN),
         ("Agent", agent),
-        ("Policy", f"{policy}: {MEANINGS[policy]}"),
+        ("Policy", f"{policy}: {MEANINGS[policy]}" if policy else "as the server says"),
         ("Effort", effort or "as the model likes"),
     )
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from cody_tui.elsewhere import Elsewhere
     from cody_tui.messages import Choices
+    from cody_tui.standing import Usual
     from cody_tui.widgets.prompt import Prompt
     from cody_tui.widgets.status import Status
     from cody_tui.widgets.transcript import Transcript
@@ -45,6 +46,11 @@ class Stage(Protocol):
     @property
     def choices(self) -> Choices:
         """What prompts are sent with; changing it counts from the next prompt on."""
+        ...
+
+    @property
+    def usual(self) -> Usual:
+        """What counts where the choices leave something open: here, or on the server."""
         ...
 
     @property

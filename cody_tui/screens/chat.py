@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
@@ -21,8 +20,10 @@ from cody_tui.elsewhere import Elsewhere, Unseen
 from cody_tui.messages import Choices, Snapshot, ThreadShown
 from cody_tui.screens.asking import Asking
 from cody_tui.screens.doing import SENDING, Act, Doing, give_up
+from cody_tui.screens.hearing import GROUP as HEARING
+from cody_tui.screens.hearing import Hearing
 from cody_tui.signs import PLAIN, signs
-from cody_tui.standing import home_of, model_of, policy_of, settings_of, share_of
+from cody_tui.standing import Usual, home_of, model_of, policy_of, settings_of, share_of, usual_of
 from cody_tui.widgets.prompt import Prompt
 from cody_tui.widgets.status import Status
 from cody_tui.widgets.still import Still
@@ -30,7 +31,6 @@ from cody_tui.widgets.transcript import Transcript
 
 if TYPE_CHECKING:
     from cody_core.client import Client
-    from cody_core.schema.models import ModelInfo
     from cody_core.schema.response import Response
     from cody_core.schema.threads import ThreadDetail
 
@@ -59,6 +59,7 @@ class ChatScreen(Still, Screen[None]):
         self._status = Status()
         self._asking = Asking(self, self._prompt)
         self._doing = Doing(self)
+        self._hearing = Hearing(self, self._status, self.choices_changed)
         self._choices = choices or Choices()
         self._notice = notice
         self._client: Client | None = None
@@ -67,7 +68,6 @@ class ChatScreen(Still, Screen[None]):
         self._elsewhere = Elsewhere()
         self._runs: dict[str, Response] = {}
         self._mentions: dict[str, Sequence[str]] = {}
-        self._models: Sequence[ModelInfo] = ()
         self._send_instead: Callable[[str], Awaitable[None]] | None = None
 
     # What features use
@@ -86,6 +86,11 @@ class ChatScreen(Still, Screen[None]):
     def choices(self) -> Choices:
         """What prompts are sent with."""
         return self._choices
+
+    @property
+    def usual(self) -> Usual:
+        """What counts where the choices leave something open."""
+        return usual_of(settings_of(self.app), self._hearing.info)
 
     @property
     def thread_id(self) -> str | None:
@@ -174,12 +179,12 @@ class ChatScreen(Still, Screen[None]):
 
     def choices_changed(self) -> None:
         """Bring what shows the choices up to date."""
-        settings, choices = settings_of(self.app), self._choices
-        model = model_of(settings, choices, self.runs, self._models)
+        choices, models = self._choices, self._hearing.models
+        model = model_of(self.usual, choices, self.runs, models)
         self._status.model = model.partition("/")[2] or model
-        self._status.policy = policy_of(settings, choices)
+        self._status.policy = policy_of(self.usual, choices) or ""
         self._status.agent = choices.agent or ""
-        self._status.share = share_of(self.runs, self._models, model)
+        self._status.share = share_of(self.runs, models, model)
 
     async def do(self, action_id: str, argument: str = "") -> None:
         """Do one of the actions; what takes longer goes on by itself."""
@@ -250,27 +255,12 @@ class ChatScreen(Still, Screen[None]):
         """Begin to converse: what has been typed meanwhile is sent."""
         self._client = client
         self._converse(client)
-        self._learn_models(client)
-        self._hear(client)
+        self._hearing.listen(client)
         self.conversation_changed()
 
     @work(group="elsewhere")
     async def _watch(self, client: Client, unseen: Unseen) -> None:
         await self._elsewhere.watch(client, unseen)
-
-    @work(group="models", exclusive=True)
-    async def _learn_models(self, client: Client) -> None:
-        # What is wrong with the settings is said by the first prompt.
-        with contextlib.suppress(CodyError):
-            self._models = (await client.models()).models
-            self.choices_changed()
-
-    @work(group="changes", exclusive=True)
-    async def _hear(self, client: Client) -> None:
-        with contextlib.suppress(CodyError):
-            async with contextlib.aclosing(client.changes()) as changes:
-                async for now in changes:
-                    self._status.unsaved = now.unsaved
 
     def disconnect(self, error: CodyError) -> None:
         """Say that there is nobody to converse with; what has been typed can be typed again."""
@@ -282,7 +272,7 @@ class ChatScreen(Still, Screen[None]):
         """Stop following; the client can be closed afterwards."""
         await self._doing.leave()
         self._client = None
-        await give_up(self, "conversation", "elsewhere", "answers", "models", "changes")
+        await give_up(self, "conversation", "elsewhere", "answers", HEARING)
 
     # What the user does
 

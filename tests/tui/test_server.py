@@ -14,13 +14,27 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from cody_core.providers.scripted import Call, Say, ScriptedProvider
 from cody_core.remote import open_remote
+from cody_core.settings import AgentSettings
 from cody_core.tools.write_file import WriteFile
 from support.core import texts
 from support.inside import here
 from support.relay import Relay
 from support.server import Served, served
 from tui.conftest import MakeSettings
-from tui.screen import answered, chat, key, prompt_of, prompts, questioned, send, until
+from tui.screen import (
+    answered,
+    chat,
+    do,
+    key,
+    line,
+    prompt_of,
+    prompts,
+    questioned,
+    seen,
+    send,
+    state,
+    until,
+)
 
 from cody_tui.app import CodyApp
 from cody_tui.messages import Choices
@@ -106,6 +120,46 @@ async def test_the_screen_answers_what_a_run_on_a_server_asks(make_settings: Mak
         key(pilot, "y")
         await answered(pilot, "It is written.")
     assert noted() == "remember"
+
+
+async def test_what_counts_on_the_server_is_shown_and_chosen_from(
+    make_settings: MakeSettings,
+) -> None:
+    there = {"reviewer": AgentSettings(model="scripted/model", policy="auto-edit")}
+    async with served(echo(), policy="read-only", agents=there) as server:
+        here = {"writer": AgentSettings()}
+        settings = make_settings(policy="full-auto", agents=here, server=server.url)
+        app = CodyApp(lambda: open_remote(server.url), choices=Choices(), settings=settings)
+        async with app.run_test(size=(120, 30)) as pilot:
+            assert "full-auto" not in line(pilot)
+            await until(pilot, lambda: "read-only" in line(pilot))
+            await do(pilot, "agent.choose")
+            await until(pilot, lambda: "reviewer" in "".join(seen(pilot)))
+            assert "writer" not in "".join(seen(pilot))
+            key(pilot, "escape")
+            await until(pilot, lambda: app.screen is chat(pilot))
+            await do(pilot, "agent.choose", "reviewer")
+            await until(pilot, lambda: "auto-edit" in line(pilot))
+            await do(pilot, "status.show")
+            await until(pilot, lambda: "auto-edit: files" in "".join(seen(pilot)))
+            key(pilot, "escape")
+            await until(pilot, lambda: app.screen is chat(pilot))
+            key(pilot, "shift+tab")
+            await until(pilot, lambda: "full-auto" in line(pilot))
+
+
+async def test_nothing_is_said_of_what_counts_on_a_server_that_does_not_answer(
+    make_settings: MakeSettings,
+) -> None:
+    settings = make_settings(policy="full-auto", server="http://127.0.0.1:9")
+    app = CodyApp(lambda: open_remote("http://127.0.0.1:9"), choices=Choices(), settings=settings)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(pilot, lambda: state(pilot) == "offline")
+        assert "full-auto" not in line(pilot)
+        await do(pilot, "agent.choose", "reviewer")  # there may be one
+        await until(pilot, lambda: "@reviewer" in line(pilot))
+        await do(pilot, "status.show")
+        await until(pilot, lambda: "as the server says" in "".join(seen(pilot)))
 
 
 @asynccontextmanager
