@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from anyio.from_thread import start_blocking_portal
-from cody_core.providers.scripted import Call, Say, ScriptedProvider
+from cody_core.providers.scripted import Call, Hang, Say, ScriptedProvider
 from cody_core.remote import open_remote
 from cody_core.settings import AgentSettings
 from cody_core.tools.write_file import WriteFile
@@ -27,6 +27,7 @@ from tui.screen import (
     do,
     key,
     line,
+    notes,
     prompt_of,
     prompts,
     questioned,
@@ -160,6 +161,23 @@ async def test_nothing_is_said_of_what_counts_on_a_server_that_does_not_answer(
         await until(pilot, lambda: "@reviewer" in line(pilot))
         await do(pilot, "status.show")
         await until(pilot, lambda: "as the server says" in "".join(seen(pilot)))
+
+
+async def test_quitting_leaves_an_answer_to_the_server_and_says_so(
+    make_settings: MakeSettings,
+) -> None:
+    async with served(ScriptedProvider([[Say("so far"), Hang()]])) as server:
+        settings = make_settings(server=server.url)
+        app = CodyApp(lambda: open_remote(server.url), choices=Choices(), settings=settings)
+        async with app.run_test(size=(120, 30)) as pilot:
+            await send(pilot, "hello")
+            await until(pilot, lambda: state(pilot) == "answering")
+            key(pilot, "ctrl+q")
+            await until(pilot, lambda: "quits; the server goes on with it." in notes(pilot))
+            key(pilot, "ctrl+q")
+            await until(pilot, lambda: not app.is_running)
+        (run,) = app.left.runs
+        assert (await server.core.run(run.id)).status == "in_progress"
 
 
 @asynccontextmanager
