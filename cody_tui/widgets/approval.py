@@ -204,13 +204,15 @@ class Approval(Vertical, can_focus=True):
     # What the user does
 
     def on_key(self, event: events.Key) -> None:
-        """Hand on what comes too early; Esc is safe at any time."""
-        if self.is_guarded and event.key != "escape":
+        """Hand on what comes too early, or is no answer; Esc is safe at any time."""
+        typed = event.character if event.is_printable else None
+        is_writing = typed and self.screen.active_bindings.keys().isdisjoint(event.aliases)
+        if is_writing or (self.is_guarded and event.key != "escape"):
             self.seen()
             event.stop()
             event.prevent_default()
-            if event.is_printable and event.character:
-                self._hand_on(event.character)
+            if typed:
+                self._hand_on(typed)
 
     def on_paste(self, event: events.Paste) -> None:
         """Hand on what is pasted, which is never an answer."""

@@ -274,6 +274,18 @@ async def test_a_key_that_comes_too_early_is_no_answer() -> None:
     assert session.tool.ran == ["make"]
 
 
+async def test_a_word_that_begins_with_no_answer_has_none_in_it() -> None:
+    session = Session(Runner(), "make")
+    async with session.app.run_test() as pilot:
+        await send(pilot, "go")
+        await asked(pilot)
+        await pilot.press(*"has")
+        await until(pilot, lambda: prompt_of(pilot).text == "has")
+        await until(pilot, lambda: prompt_of(pilot).has_focus)
+        assert state(pilot) == "asking"
+    assert session.tool.ran == []
+
+
 async def test_what_is_pasted_is_no_answer_and_goes_into_the_prompt() -> None:
     session = Session(Runner(), "make")
     async with session.app.run_test() as pilot:
