@@ -3,9 +3,14 @@ set positional-arguments
 [private]
 default: check
 
-# Everything CI checks, one after the other; without a recipe, this is what runs
+# Everything CI checks; without a recipe, this is what runs
 [group('check')]
-check: lint types contracts functions test
+check: static test
+
+# All that can be checked without running Cody, side by side
+[group('check')]
+[parallel]
+static: lint types contracts functions
 
 # Formatting and lint rules, by ruff
 [group('check')]

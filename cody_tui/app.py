@@ -28,7 +28,7 @@ from cody_tui.beginning import Beginning
 from cody_tui.keys import Keymap, active, spelled
 from cody_tui.leaving import Left
 from cody_tui.looks import first_theme, theme_for_terminal, theme_problem
-from cody_tui.messages import Called, Choices, ThreadShown
+from cody_tui.messages import Called, Choices, ConnectionAsked, ThreadShown
 from cody_tui.notify import Caller, Calls
 from cody_tui.screens.chat import ChatScreen
 from cody_tui.signs import signs
@@ -275,6 +275,10 @@ class CodyApp(TerminalApp):
         if typed:
             self._chat.prompt.insert(typed)
 
+    @on(ConnectionAsked)
+    def _connect_again(self) -> None:
+        self._connection = self._connect()
+
     @work(group="client")
     async def _connect(self) -> None:
         for module in NEEDED_LATER:
@@ -318,7 +322,8 @@ class CodyApp(TerminalApp):
         if self._connection is None:
             return
         with contextlib.suppress(WorkerCancelled, WorkerFailed):
-            await self._connection.wait()
+            # Who waits may be cancelled. What is waited for must not be: it stores what came.
+            await asyncio.shield(self._connection.wait())
 
     def action_copy_or_warn(self) -> None:
         """Copy, or say why nothing was: no key that other programs stop with ends work here."""

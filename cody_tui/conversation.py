@@ -16,7 +16,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from cody_core.errors import ApprovalResolvedBefore, CodyError, InvalidRequest
 
@@ -47,10 +47,6 @@ class Listener(Protocol):
     def thread_titled(self, title: str) -> None:
         """The thread has a title now, or another one."""
 
-    def mentions_of(self, prompt: str) -> Sequence[str]:
-        """Return the paths of files that are to go along with a prompt."""
-        ...
-
     def snapshot_came(self, snapshot: Snapshot) -> None:
         """The live run has come further."""
 
@@ -59,6 +55,14 @@ class Listener(Protocol):
 
     def conversation_failed(self, error: CodyError, unsent: Sequence[str]) -> None:
         """Something did not work; ``unsent`` prompts are not waiting any more."""
+
+
+class _Queued(NamedTuple):
+    """A prompt that is to be sent, the files that go along, and the turn it answers anew."""
+
+    prompt: str
+    mentions: Sequence[str]
+    turn_id: str | None
 
 
 class Conversation:
@@ -76,14 +80,13 @@ class Conversation:
         self._listener = listener
         self._choices = choices
         self._client: Client | None = None
-        self._queue: deque[str] = deque()
+        self._queue: deque[_Queued] = deque()
         self._wake = asyncio.Event()
         self._run_id: str | None = None
         self._latest: Response | None = None
         self._is_live = self._is_left = False
         self._asked: tuple[ApprovalRequested, ...] = ()
         self._answered: set[str] = set()
-        self._turn_id: str | None = None
         self._seen: dict[str, int] = {}
         self._seen_at = 0
         self._left: set[str] = set()
@@ -116,7 +119,7 @@ class Conversation:
     @property
     def waiting(self) -> tuple[str, ...]:
         """The prompts that wait for the answer before them."""
-        return tuple(self._queue)
+        return tuple(queued.prompt for queued in self._queue)
 
     @property
     def questions(self) -> tuple[ApprovalRequested, ...]:
@@ -125,32 +128,40 @@ class Conversation:
             return ()
         return tuple(q for q in self._asked if q.approval_id not in self._answered)
 
-    def send(self, prompt: str, *, turn_id: str | None = None) -> None:
+    def send(
+        self, prompt: str, *, mentions: Sequence[str] = (), turn_id: str | None = None
+    ) -> None:
         """Let a prompt wait for its turn, which may be now.
 
-        With ``turn_id`` it is that turn answered anew; nothing else may wait then.
+        Args:
+            prompt: The prompt.
+            mentions: The paths of files that are to go along with it.
+            turn_id: The turn that it is, answered anew; nothing else may wait then.
         """
-        self._turn_id = turn_id
-        self._queue.append(prompt)
+        self._queue.append(_Queued(prompt, mentions, turn_id))
         self._wake.set()
         self._listener.conversation_changed()
 
     def take_waiting(self) -> list[str]:
         """Return the prompts that wait; they wait no more."""
-        prompts = list(self._queue)
+        prompts = list(self.waiting)
         self._queue.clear()
         return prompts
+
+    def take_unsent(self) -> list[str]:
+        """Return the prompts that wait, and before them one that has not arrived anywhere."""
+        sending = [self.sending] if self.sending is not None and self._run_id is None else []
+        self.sending = None
+        return [*sending, *self.take_waiting()]
 
     def leave(self) -> tuple[list[str], Unseen | None]:
         """Tell nobody anything any more: another thread is on the screen.
 
         Returns:
-            The prompts that wait, and before them one that has not arrived anywhere; and the live
-            run, for whoever wants to know how it goes on.
+            What has not been sent, and the live run for whoever wants to know how it goes on.
         """
         self._is_left = True
-        sending = [self.sending] if self.sending is not None and self._run_id is None else []
-        unsent = [*sending, *self.take_waiting()]
+        unsent = self.take_unsent()
         if self._run_id is None or self.thread_id is None:
             return unsent, None
         return unsent, Unseen(self._run_id, self.thread_id, self.title or "", self._began)
@@ -159,7 +170,7 @@ class Conversation:
         """Return the prompt that was sent last of those that wait; it waits no more."""
         if not self._queue:
             return None
-        prompt = self._queue.pop()
+        prompt = self._queue.pop().prompt
         self._listener.conversation_changed()
         return prompt
 
@@ -250,15 +261,14 @@ class Conversation:
             elif self._seen.get(run.id) != run.updated_at:
                 self._show(Snapshot(run))
 
-    async def _answer(self, client: Client, prompt: str) -> None:
+    async def _answer(self, client: Client, queued: _Queued) -> None:
         from cody_core.schema.requests import SubmitRequest
 
-        self.sending = prompt
-        turn_id, self._turn_id = self._turn_id, None
+        self.sending = prompt = queued.prompt
         self._begin()
         choices = self._choices
         try:
-            whole = await self._whole(client, prompt)
+            whole = await self._whole(client, prompt, queued.mentions)
         except CodyError as error:
             self._end()
             self._fail(error, [prompt, *self.take_waiting()])
@@ -270,7 +280,7 @@ class Conversation:
             policy=choices.policy,
             reasoning_effort=choices.reasoning_effort,
             thread_id=self.thread_id,
-            turn_id=turn_id,
+            turn_id=queued.turn_id,
         )
         try:
             submitted = await client.submit(request)
@@ -281,7 +291,7 @@ class Conversation:
         self.thread_id = submitted.thread_id
         await self._watch(client, submitted.run_id)
 
-    async def _whole(self, client: Client, prompt: str) -> str:
+    async def _whole(self, client: Client, prompt: str, mentions: Sequence[str]) -> str:
         """Return a prompt with the files it names; what cannot be attached is said.
 
         Raises:
@@ -291,7 +301,7 @@ class Conversation:
 
         from cody_tui.attachments import attach
 
-        whole, problems = await attach(client, prompt, self._listener.mentions_of(prompt))
+        whole, problems = await attach(client, prompt, mentions)
         for problem in problems:
             self._fail(problem)
         if len(whole) > MAX_PROMPT_CHARACTERS:

@@ -112,7 +112,7 @@ class TerminalParser(XTermParser):
             if isinstance(piece, Paste):
                 yield events.Paste(piece.replace("\x00", ""))
             else:
-                yield from super().feed(piece)
+                yield from map(_untyped, super().feed(piece))
         self._held_since = time.monotonic()
 
     def tick(self) -> Iterable[Message]:
@@ -120,9 +120,16 @@ class TerminalParser(XTermParser):
         held = self._incoming.held
         if held and time.monotonic() - self._held_since >= constants.ESCAPE_DELAY:
             self._incoming.held = ""
-            yield from super().feed(held)
+            yield from map(_untyped, super().feed(held))
             self._timeout_time = 0.0  # that long has been waited already
-        yield from super().tick()
+        yield from map(_untyped, super().tick())
+
+
+def _untyped(message: Message) -> Message:
+    """Let a key with Alt be no letter: where terminals say both, a field would write it."""
+    if isinstance(message, events.Key) and message.key.startswith("alt+"):
+        return events.Key(message.key, None)
+    return message
 
 
 class TerminalDriver(LinuxDriver):

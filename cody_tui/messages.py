@@ -60,6 +60,10 @@ class Called(Message):
         super().__init__()
 
 
+class ConnectionAsked(Message):
+    """There is something to send, and the last attempt to connect has failed."""
+
+
 class ThreadShown(Message):
     """Another thread is on the screen, or it has got its title; ``None`` is a thread to come."""
 

@@ -45,6 +45,7 @@ class TerminalApp(App[None]):
     is_hung_up = False
     """Whether the terminal is gone."""
     _is_suspended = False
+    _is_stopped = False
 
     def get_driver_class(self) -> type[Driver]:
         """Return what reads and writes the terminal: our own where there is a Unix one."""
@@ -145,7 +146,9 @@ class TerminalApp(App[None]):
 
     def _stop(self, number: int) -> None:
         self.is_hung_up = self.is_hung_up or number == signal.SIGHUP
-        self.run_worker(self.leave_by(number), group="leaving", exclusive=True)
+        if not self._is_stopped:  # a hang-up is told by a signal and by the watch
+            self._is_stopped = True
+            self.run_worker(self.leave_by(number), group="leaving")
 
     async def _interrupted(self) -> None:
         if not self._is_suspended:

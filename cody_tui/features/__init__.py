@@ -100,10 +100,15 @@ class Stage(Protocol):
         """Show another thread, or begin one; a live answer goes on unseen."""
         ...
 
-    def send(self, prompt: str, *, turn_id: str | None = None) -> None:
+    def send(
+        self, prompt: str, *, mentions: Sequence[str] = (), turn_id: str | None = None
+    ) -> None:
         """Send a prompt to the thread on the screen, after those that wait.
 
-        With ``turn_id`` that turn is answered anew; nothing may be live or wait then.
+        Args:
+            prompt: The prompt.
+            mentions: The paths of files that are to go along with it.
+            turn_id: The turn to answer anew; nothing may be live or wait then.
         """
         ...
 
@@ -115,8 +120,8 @@ class Stage(Protocol):
         """Stop the live answer; what has been streamed stays."""
         ...
 
-    def send_instead(self, send: Callable[[str], Awaitable[None]] | None) -> None:
-        """Let the next prompt from the field be sent by ``send``; another thread ends that."""
+    def after_opening(self, act: Callable[[], None]) -> None:
+        """Have something done whenever another thread has come to the screen."""
         ...
 
     def before_leaving(self, act: Callable[[], Awaitable[None]]) -> None:

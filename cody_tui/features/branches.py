@@ -15,6 +15,8 @@ from cody_tui.widgets.mentions import without_attachments
 if TYPE_CHECKING:
     from cody_core.schema.response import Response
 
+    from cody_tui.widgets.prompt import Prompt
+
 GROUP: Final = "Threads"
 NOTHING: Final = "There is nothing to go back to yet"
 
@@ -80,18 +82,17 @@ class Branches:
         if turn is None:
             return
 
-        async def send(prompt: str) -> None:
+        async def send(sent: Prompt.Sent) -> None:
             from cody_core.schema.threads import title_of
 
-            title = title_of(prompt) if turn is turns[0] else None
+            title = title_of(sent.text) if turn is turns[0] else None
             if await self._open_fork(before=turn.runs[0].id, title=title):
-                self._stage.send(prompt)
+                self._stage.send(sent.text, mentions=sent.mentions)
             else:
-                self._stage.prompt.restore(prompt)
+                self._stage.prompt.edit_anew(sent.text, send)
 
-        self._stage.prompt.write(without_attachments(turn.prompt))
+        self._stage.prompt.edit_anew(without_attachments(turn.prompt), send)
         self._stage.prompt.focus()
-        self._stage.send_instead(send)
         self._stage.say("Sending this goes on from here in a new thread; the old one stays")
 
     def _retry(self) -> None:

@@ -35,12 +35,17 @@ class Moving:
         transcript = self._stage.transcript
         return {
             "chat.abort": lambda _: self._leave_or_stop(),
-            "chat.new": lambda _: self._stage.open_thread(None),
+            "chat.new": lambda _: self._begin(),
             "chat.page_up": lambda _: transcript.scroll_pages(-1),
             "chat.page_down": lambda _: transcript.scroll_pages(1),
             "chat.start": lambda _: transcript.show_start(),
             "chat.end": lambda _: transcript.show_end(),
         }
+
+    def _begin(self) -> None:
+        """Begin a new thread: what is typed next is for its prompt."""
+        self._stage.open_thread(None)
+        self._stage.prompt.focus()
 
     async def _leave_or_stop(self) -> None:
         """Take the item cursor away if there is one; else stop."""

@@ -58,6 +58,7 @@ class Seeking:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
+        stage.after_opening(self._end)
         self._bar: Seek | None = None
         self._hits: Sequence[Hit] = ()
         self._hit = 0
@@ -78,6 +79,16 @@ class Seeking:
             self._bar = Seek(self._step)
             await self._stage.mount(self._bar)
         self._bar.begin(text)
+
+    def _end(self) -> None:
+        """Search no more: what was found is not on the screen."""
+        if self._bar is None:
+            return
+        if self._bar.has_focus_within:
+            self._stage.prompt.focus()
+        self._bar.end()
+        self._stage.transcript.mark("")
+        self._hits = ()
 
     def _step(self, step: Step, text: str) -> None:
         transcript = self._stage.transcript

@@ -79,6 +79,5 @@ class Writing:
         except EditorFailed as error:
             self._stage.say(str(error), "warning")
         else:
-            if edited != text:
-                prompt.write(edited)
+            prompt.take_edited(text, edited)
         app.refresh(layout=True)

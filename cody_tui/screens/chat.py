@@ -17,7 +17,7 @@ from cody_tui import collecting
 from cody_tui.actions import Action, bindings
 from cody_tui.conversation import Conversation, prompts_of
 from cody_tui.elsewhere import Elsewhere, Unseen
-from cody_tui.messages import Choices, Snapshot, ThreadShown
+from cody_tui.messages import Choices, ConnectionAsked, Snapshot, ThreadShown
 from cody_tui.screens.asking import Asking
 from cody_tui.screens.doing import SENDING, Act, Doing, give_up
 from cody_tui.screens.hearing import GROUP as HEARING
@@ -67,8 +67,7 @@ class ChatScreen(Still, Screen[None]):
         self._conversation = Conversation(self, choices=self._choices, thread_id=thread_id)
         self._elsewhere = Elsewhere()
         self._runs: dict[str, Response] = {}
-        self._mentions: dict[str, Sequence[str]] = {}
-        self._send_instead: Callable[[str], Awaitable[None]] | None = None
+        self._openings: list[Callable[[], None]] = []
 
     # What features use
 
@@ -134,7 +133,6 @@ class ChatScreen(Still, Screen[None]):
             self.say(f"{len(unsent)} waiting; they stay in the prompt of their thread")
         self._prompt.turn_to(thread_id, unsent)
         self._conversation = Conversation(self, choices=self._choices, thread_id=thread_id)
-        self._send_instead = None
         self._runs.clear()
         self._transcript.clear()
         self._status.usage = None
@@ -147,15 +145,19 @@ class ChatScreen(Still, Screen[None]):
             self._converse(self._client)
         self.conversation_changed()
         self.post_message(ThreadShown(None))
+        for act in self._openings:
+            act()
 
-    def send(self, prompt: str, *, turn_id: str | None = None) -> None:
+    def send(
+        self, prompt: str, *, mentions: Sequence[str] = (), turn_id: str | None = None
+    ) -> None:
         """Send a prompt, after those that wait; with ``turn_id``, answer that turn anew."""
         self._transcript.show_end()
-        self._conversation.send(prompt, turn_id=turn_id)
+        self._conversation.send(prompt, mentions=mentions, turn_id=turn_id)
 
-    def send_instead(self, send: Callable[[str], Awaitable[None]] | None) -> None:
-        """Let the next prompt from the field be sent by ``send``."""
-        self._send_instead = send
+    def after_opening(self, act: Callable[[], None]) -> None:
+        """Have something done whenever another thread has come to the screen."""
+        self._openings.append(act)
 
     def before_leaving(self, act: Callable[[], Awaitable[None]]) -> None:
         """Have something done before the client is closed."""
@@ -233,8 +235,9 @@ class ChatScreen(Still, Screen[None]):
         self._asking.seen()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Let a question have its share of the screen."""
+        """Let a question have its share of the screen, and the prompt at least a row."""
         self._asking.fit(event.size.height)
+        self._prompt.fit(event.size.height)
 
     def action_copy_text(self) -> None:
         """Copy what the mouse has selected, and say so."""
@@ -263,29 +266,33 @@ class ChatScreen(Still, Screen[None]):
         await self._elsewhere.watch(client, unseen)
 
     def disconnect(self, error: CodyError) -> None:
-        """Say that there is nobody to converse with; what has been typed can be typed again."""
+        """Say that there is nobody to converse with; the next prompt is another attempt."""
         self._client = None
         self._is_offline = True
         self.conversation_failed(error, self._conversation.take_waiting())
+        self._transcript.notice("Sending a prompt tries again.", "muted")
 
     async def leave(self) -> None:
-        """Stop following; the client can be closed afterwards."""
+        """Stop following: the client can be closed then, and what waits is a draft."""
         await self._doing.leave()
         self._client = None
         await give_up(self, "conversation", "elsewhere", "answers", HEARING)
+        if unsent := self._conversation.take_unsent():
+            self._prompt.put_away(unsent)
 
     # What the user does
 
     @on(Prompt.Sent)
     async def _send(self, event: Prompt.Sent) -> None:
         event.stop()
-        if self._is_offline:
-            self._prompt.restore(event.text)
-            return
-        self._mentions[event.text] = event.mentions
-        send, self._send_instead = self._send_instead or self.send, None
-        unsent = partial(self._prompt.restore, event.text)
-        await self._doing.in_turn(SENDING, partial(send, event.text), unsent)
+        if self._is_offline:  # the prompt waits, as one does that is sent before there is a client
+            self._is_offline = False
+            self.post_message(ConnectionAsked())
+        if event.instead is not None:
+            act: Act = partial(event.instead, event)
+        else:
+            act = partial(self.send, event.text, mentions=event.mentions)
+        await self._doing.in_turn(SENDING, act, partial(self._prompt.put_away, [event.text]))
 
     @on(Prompt.Commanded)
     async def _do(self, event: Prompt.Commanded) -> None:
@@ -332,10 +339,6 @@ class ChatScreen(Still, Screen[None]):
         self._prompt.remember([text for run in detail.runs for text in prompts_of(run)])
         if detail.runs:
             self._take(detail.runs[-1])
-
-    def mentions_of(self, prompt: str) -> Sequence[str]:
-        """Return the files that a prompt of ours names."""
-        return self._mentions.pop(prompt, ())
 
     def thread_titled(self, title: str) -> None:
         """Show the title."""

@@ -39,7 +39,8 @@ class Hearing:
         self._changed = changed
 
     def listen(self, client: Client) -> None:
-        """Begin."""
+        """Begin, with another client anew."""
+        self._screen.workers.cancel_group(self._screen, GROUP)
         works: tuple[WorkType[None], ...] = (
             partial(self._ask_info, client),
             partial(self._ask_models, client),

@@ -6,7 +6,8 @@ is back where they were before, in the transcript and with the focus.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import accumulate
 from typing import ClassVar, Final
 
 from rich.cells import cell_len
@@ -18,6 +19,8 @@ from textual.widget import Widget
 
 from cody_tui.keys import hints, listed
 from cody_tui.text import printable
+from cody_tui.widgets.blocks import MARGIN
+from cody_tui.widgets.hits import plain_text
 from cody_tui.widgets.marking import laid_over
 from cody_tui.widgets.searched import SearchedViewport
 from cody_tui.widgets.viewport import Position
@@ -30,10 +33,12 @@ _LEAVING: Final = {"copying.copy": "copy", "copying.leave": "leave"}
 class LineCursor:
     """A line that moves, and a selection from where it was begun to there."""
 
-    def __init__(self, line: Position, back: Position | None) -> None:
+    def __init__(self, line: Position, back: Position | None, width: int) -> None:
         self.line = line
         self.back = back
         """Where the reader was before, and is again afterwards."""
+        self.width = width
+        """How wide the viewport was when these rows were what they are."""
         self._anchor: Position | None = None
 
     @property
@@ -50,6 +55,21 @@ class LineCursor:
     def select(self) -> None:
         """Begin a selection at the line, or give it up again."""
         self._anchor = self.line if self._anchor is None else None
+
+    def rewrap(self, width: int, now_at: Callable[[Position, bool], Position]) -> None:
+        """Go with the text, which is wrapped anew.
+
+        Args:
+            width: How wide the viewport is now.
+            now_at: Tells where a row went: its start, or its end if that is asked for.
+        """
+        anchor, line = self._anchor, self.line
+        self.line = now_at(line, anchor is not None and line >= anchor)
+        if anchor is not None:
+            self._anchor = now_at(anchor, anchor > line)
+        if self.back is not None:
+            self.back = now_at(self.back, False)
+        self.width = width
 
 
 class CopyingViewport(SearchedViewport):
@@ -96,7 +116,8 @@ class CopyingViewport(SearchedViewport):
             self.leave_lines()
             return
         shown = [position for position in self._positions() if position and self.text_at(position)]
-        self._lines = LineCursor(shown[-1] if shown else Position(0, 0), self._top)
+        line = shown[-1] if shown else Position(0, 0)
+        self._lines = LineCursor(line, self._top, self.size.width)
         self._top = self._first_screen_row()
         self._focus_back = self.screen.focused
         self.can_focus = True
@@ -128,6 +149,30 @@ class CopyingViewport(SearchedViewport):
         elif line >= self._moved(top, rows):
             top = self._moved(line, 1 - rows)
         self._fix(top)
+
+    def _rewrap(self) -> None:
+        """Wrap again; what was chosen stays chosen, and in sight."""
+        if self._lines is not None and self._lines.width != self.size.width:
+            self._lines.rewrap(self.size.width, self._now_at)
+        super()._rewrap()
+        if self._lines is not None:
+            self._move_to(self._lines.line)
+
+    def _now_at(self, was: Position, is_end: bool) -> Position:
+        """Return where the first or the last letter of a row is since the width has changed."""
+        if self._lines is None or was.block >= len(self._blocks):
+            return was
+        gap, before = self._gap(was.block), self._letters(was.block, self._lines.width)
+        row = max(0, was.row - gap)
+        letter = sum(before[: row + 1]) - 1 if is_end else sum(before[:row])
+        ends = accumulate(self._letters(was.block, self.size.width))
+        now = next((row for row, end in enumerate(ends) if end > letter), row)
+        return Position(was.block, now + gap)
+
+    def _letters(self, block: int, width: int) -> list[int]:
+        """Return how many letters, blanks left out, each row of a block has at some width."""
+        strips = self._blocks[block].strips(width, self._styles())
+        return [len("".join(plain_text(strip)[MARGIN:].split())) for strip in strips]
 
     def scroll_pages(self, pages: int) -> None:
         """Scroll by screenfuls, or move the line cursor by as much."""

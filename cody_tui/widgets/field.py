@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
 
 from textual import events
 from textual.binding import BindingType
+from textual.document._document import EditResult, Location
 from textual.geometry import Offset, Region
 from textual.strip import Strip
 from textual.widgets import TextArea
@@ -98,6 +99,11 @@ class Field(Still, TextArea, inherit_bindings=False):
         content = self._pastes.unfold(token)
         self.replace(content, (line, start), (line, end), maintain_selection_offset=False)
 
+    def focus(self, scroll_visible: bool = True) -> Self:
+        """Have the keys from now on, also those that have been pressed already."""
+        self.screen.set_focus(self, scroll_visible)
+        return self
+
     def say(self, text: str) -> None:
         """Show a passing note."""
         self.notify(text, severity="warning", timeout=4, markup=False)
@@ -109,21 +115,16 @@ class Field(Still, TextArea, inherit_bindings=False):
         text = printable(event.text.replace("\r\n", "\n").replace("\r", "\n"))
         self.replace(self._pastes.paste(text), *self.selection, maintain_selection_offset=False)
 
-    def action_delete_left(self) -> None:
-        """Delete a character, or a folded paste as a whole."""
-        if not self._delete_paste(at_end=True):
-            super().action_delete_left()
-
-    def action_delete_right(self) -> None:
-        """Delete a character, or a folded paste as a whole."""
-        if not self._delete_paste(at_end=False):
-            super().action_delete_right()
-
     def notify_style_update(self) -> None:
         """Have the styles looked up anew."""
         if isinstance(self._theme, _Look):
             self._theme.is_current = False
         super().notify_style_update()
+
+    def _recompute_cursor_offset(self) -> None:
+        # An undo may scroll while the cursor still stands on a line that is gone.
+        if self.cursor_location[0] < self.document.line_count:
+            super()._recompute_cursor_offset()  # type: ignore[no-untyped-call]  # as Textual has it
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Draw, and let the terminal's cursor stand at the caret: input methods open there.
@@ -137,12 +138,20 @@ class Field(Still, TextArea, inherit_bindings=False):
             )
         return super().render_lines(crop)
 
-    def _delete_paste(self, *, at_end: bool) -> bool:
-        row, column = self.cursor_location
-        if not self.selection.is_empty:
-            return False
-        for start, end in self._pastes.spans(self.document.get_line(row)):
-            if column == (end if at_end else start):
-                self.delete((row, start), (row, end), maintain_selection_offset=False)
-                return True
-        return False
+    def render_line(self, y: int) -> Strip:
+        """Draw a row; where there is no room there is nothing to wrap the placeholder to."""
+        return super().render_line(y) if self.content_size.width > 0 else Strip.blank(0)
+
+    def _delete_via_keyboard(self, start: Location, end: Location) -> EditResult | None:
+        """Delete, and folded pastes only as a whole: what is left of one stands for nothing."""
+        start, end = sorted((start, end))
+        return super()._delete_via_keyboard(
+            (start[0], self._paste_around(start, 0)), (end[0], self._paste_around(end, 1))
+        )
+
+    def _paste_around(self, location: Location, edge: int) -> int:
+        """Return the column of a paste's start or end if a location is inside one, or its own."""
+        row, column = location
+        line = self.document.get_line(row) if row < self.document.line_count else ""
+        inside = (span for span in self._pastes.spans(line) if span[0] < column < span[1])
+        return next((span[edge] for span in inside), column)

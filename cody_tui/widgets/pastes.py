@@ -27,6 +27,7 @@ class Pastes:
 
     def __init__(self) -> None:
         self._contents: dict[str, str] = {}
+        self._unfolded: set[str] = set()
         self._count = 0
         self._expanded = ("", "")
 
@@ -37,11 +38,14 @@ class Pastes:
 
     def fold(self, text: str) -> str:
         """Return a whole text as it looks in the field: what was pasted before is folded again."""
+        folded = text
         for token, content in self._contents.items():
-            if len(content) <= len(text):
-                text = text.replace(content, token)
-        self._forget(text)
-        return self._token(text) if len(text) > LONG_TEXT else text
+            if token not in self._unfolded and len(content) <= len(folded):
+                folded = folded.replace(content, token)
+        if len(folded) > LONG_TEXT:  # words in what a word stands for would not be spelled out
+            folded = self._token(text)
+        self._forget(folded)
+        return folded
 
     def expand(self, text: str) -> str:
         """Return a text with everything pasted spelled out."""
@@ -53,9 +57,9 @@ class Pastes:
         return self._expanded[1]
 
     def unfold(self, token: str) -> str:
-        """Return what a word stands for; it is not folded again."""
-        self._expanded = ("", "")
-        return self._contents.pop(token)
+        """Return what a word stands for; it is not folded again, but an undo may bring it back."""
+        self._unfolded.add(token)
+        return self._contents[token]
 
     def size(self, token: str) -> int:
         """Return how many characters a word stands for."""
@@ -83,3 +87,4 @@ class Pastes:
         self._expanded = ("", "")
         for token in unused[:-_MOST_KEPT]:
             del self._contents[token]
+            self._unfolded.discard(token)

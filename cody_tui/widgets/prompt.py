@@ -7,52 +7,50 @@ first or last line. ``@`` completes files, ``/`` at the beginning commands.
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import re
 import time
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 from textual import events, work
 from textual.binding import Binding
 from textual.message import Message
 from textual.reactive import reactive
-from textual.timer import Timer
 
 from cody_tui import keys
 from cody_tui.actions import Action
-from cody_tui.drafts import Drafts
-from cody_tui.prompts import Prompts
 from cody_tui.widgets.chords import Chords
 from cody_tui.widgets.completer import Completer, FindFiles
-from cody_tui.widgets.field import Field
+from cody_tui.widgets.kept import KeptField
 from cody_tui.widgets.mentions import mentions
 
 if TYPE_CHECKING:
     from cody_tui.widgets.recall import Recall
 
-logger = logging.getLogger(__name__)
-
 WRITING_SECONDS: Final = 3.0
 """How long after a key somebody may still be writing."""
-DRAFT_SECONDS: Final = 0.5
-"""How long after a change it is saved."""
 
+LOW: Final = 10
+"""Rows of a terminal of which the prompt's usual share would be all border."""
+SendInstead: TypeAlias = "Callable[[Prompt.Sent], Awaitable[None]]"
+"""Sends a prompt another way."""
 _COMMAND: Final = r"/([^\s/]+)(?:\s+(.*))?"
 
 
-class Prompt(Field):
+class Prompt(KeptField):
     """Where prompts are written."""
 
     class Sent(Message):
         """The user sends a prompt; the field is empty again."""
 
-        def __init__(self, text: str, mentions: Sequence[str] = ()) -> None:
+        def __init__(
+            self, text: str, mentions: Sequence[str] = (), instead: SendInstead | None = None
+        ) -> None:
             self.text = text
             self.mentions = mentions
             """The paths it names; not those in what was pasted and folded."""
+            self.instead = instead
+            """What sends it; without that, the thread on the screen gets it."""
             super().__init__()
 
     class Commanded(Message):
@@ -71,6 +69,12 @@ class Prompt(Field):
         Binding("down", "choose_below", "In a list above the prompt: down", id="completion.down"),
         Binding("tab", "complete", "Take what is chosen there", id="completion.take"),
         Binding("escape", "dismiss", "Do without the list", id="completion.dismiss"),
+        Binding(
+            "escape",
+            "leave_edit",
+            "While a prompt is edited: go back to the draft",
+            id="prompt.leave",
+        ),
         Binding("enter", "send", "Send the prompt", id="prompt.send"),
         Binding(
             "shift+enter,ctrl+j,alt+enter", "break_line", "Begin a new line", id="prompt.newline"
@@ -94,17 +98,10 @@ class Prompt(Field):
         self.commands: Sequence[Action] = ()
         self.find_files: FindFiles | None = None
         self._completer = Completer(self)
-        self._history: list[str] = []
-        self._back = 0
-        self._draft = ""
         self._chord = Chords()
         self._typed_at = float("-inf")
         self._recall: Recall | None = None
-        self._ever: Prompts | None = None
-        self._drafts = Drafts()
-        self._draft_of: str | None = None
-        self._is_settled = True
-        self._saving: Timer | None = None
+        self._instead: SendInstead | None = None
 
     # What is written, and was before
 
@@ -114,21 +111,35 @@ class Prompt(Field):
         typed_lately = time.monotonic() - self._typed_at < WRITING_SECONDS
         return typed_lately and self.has_focus and bool(self.shown_text.strip())
 
-    def remember(self, prompts: list[str]) -> None:
-        """Replace the history, oldest first."""
-        self._history, self._back = list(prompts), 0
+    def fit(self, rows: int) -> None:
+        """Have a row to write in on a terminal of so many rows."""
+        self.set_class(rows < LOW, "-low")
 
     def restore(self, text: str) -> None:
         """Put a prompt back that could not be sent, above what has been written since."""
-        if self.commands and text.startswith("/"):
-            text = f"/{text}"
-        self.write("\n\n".join(part for part in (text, self.text) if part.strip()))
+        self._put_above(self._as_typed(text))
+
+    def take_edited(self, before: str, text: str) -> None:
+        """Replace what was written by what an editor made of it; prompts put back since stay."""
+        since = self.text
+        if text != before:
+            self.write(text)
+            if since != before:
+                self._put_above(since.removesuffix(before).rstrip("\n"))
 
     def take_back(self, text: str) -> None:
         """Put a prompt back that was to be sent: it is not of the past any more."""
-        if self._history[-1:] == [text]:
-            self._history.pop()
+        self._history.forget(text)
         self.restore(text)
+
+    def edit_anew(self, text: str, send: SendInstead) -> None:
+        """Let a prompt be edited that was sent, and be sent by ``send``; the draft waits."""
+        self._instead = send
+        self._begin_edit(self._as_typed(text))
+
+    def _as_typed(self, text: str) -> str:
+        """Return a prompt as it has to be written to be no command."""
+        return f"/{text}" if self.commands and text.startswith("/") else text
 
     def complete(self, commands: Sequence[Action]) -> None:
         """Complete these commands from now on, and files."""
@@ -153,8 +164,7 @@ class Prompt(Field):
 
     @work(group="recall", exclusive=True)
     async def _look_back(self, recall: Recall) -> None:
-        ever = await asyncio.to_thread(self._ever.load) if self._ever is not None else []
-        recall.look_through(list(dict.fromkeys([*reversed(self._history), *ever])))
+        recall.look_through(await self._ever_sent())
 
     def _recalled(self, text: str | None) -> None:
         recall, self._recall = self._recall, None
@@ -164,79 +174,8 @@ class Prompt(Field):
             self.focus()
         recall.remove()
         if text is not None:
-            self._keep(self.text)
+            self.keep()
             self.write(text)
-
-    # Where it is kept
-
-    def settle(self, home: Path | None, thread_id: str | None) -> None:
-        """Keep drafts and what is sent below that directory from now on."""
-        if home is not None:
-            self._drafts = Drafts(home / "drafts")
-            self._ever = Prompts(home / "prompts.jsonl")
-        self._draft_of = thread_id
-        self._open_draft()
-
-    def turn_to(self, thread_id: str | None, unsent: Sequence[str] = ()) -> None:
-        """Put away the draft of one thread, with what was not sent, and take out another's."""
-        earlier = "" if self._is_settled else self._drafts.get(self._draft_of)
-        kept = [part for part in (earlier, *unsent, self.text) if part.strip()]
-        self._drafts.put(self._draft_of, "\n\n".join(kept))
-        self._save_drafts()
-        self._draft_of = thread_id
-        self.write("")
-        self._open_draft()
-
-    def belongs_to(self, thread_id: str | None) -> None:
-        """Tell the thread that is on the screen: a thread to come gets its id when it is sent."""
-        if thread_id == self._draft_of:
-            return
-        before, self._draft_of = self._draft_of, thread_id
-        if before is None and self._is_settled:
-            self._drafts.put(None, "")
-            self._keep_draft()
-        else:
-            self._open_draft()
-
-    def _open_draft(self) -> None:
-        self._is_settled = False
-        self._read_draft()
-
-    @work(group="draft", exclusive=True)
-    async def _read_draft(self) -> None:
-        draft = await asyncio.to_thread(self._drafts.get, self._draft_of)
-        self._is_settled = True
-        if draft:
-            self.write("\n\n".join(part for part in (draft, self.text) if part.strip()))
-
-    def _keep_draft(self) -> None:
-        self._saving = None
-        if self._is_settled:
-            self._drafts.put(self._draft_of, self.text)
-            self._save_drafts()
-
-    @work(group="drafts")
-    async def _save_drafts(self) -> None:
-        try:
-            await asyncio.to_thread(self._drafts.flush)
-        except OSError as error:
-            self.say(f"What you write cannot be saved: {error.strerror}")
-
-    @work(group="prompts")
-    async def _add_to_ever(self, prompts: Prompts, text: str) -> None:
-        try:
-            await asyncio.to_thread(prompts.append, text)
-        except OSError as error:
-            self.say(f"The prompt cannot be kept for later: {error}")
-
-    def on_unmount(self) -> None:
-        """Save what was written last."""
-        if self._is_settled:
-            self._drafts.put(self._draft_of, self.text)
-        try:
-            self._drafts.flush()
-        except OSError as error:
-            logger.warning("a draft cannot be saved: %s", error)
 
     # Keys
 
@@ -248,10 +187,10 @@ class Prompt(Field):
             event.prevent_default()
 
     def on_text_area_changed(self) -> None:
-        """Complete the word at the cursor, and save in a moment."""
+        """Complete the word at the cursor; a prompt that was emptied is not edited any more."""
         self._completer.update()
-        if self._saving is None:
-            self._saving = self.set_timer(DRAFT_SECONDS, self._keep_draft)
+        if not self.shown_text:
+            self._leave_edit()
 
     def on_text_area_selection_changed(self) -> None:
         """Complete another word, or none."""
@@ -262,10 +201,19 @@ class Prompt(Field):
         if self.app.app_focus:
             self._completer.close()
 
-    def watch_waiting(self, waiting: int) -> None:
+    def watch_waiting(self) -> None:
         """Say how many wait, and how to get at them."""
-        key = keys.key_for(self.app, "prompt.older", "up")
-        self.border_subtitle = f"{waiting} waiting · {key} edits" if waiting else ""
+        self._name_keys()
+
+    def watch_is_editing(self) -> None:
+        """Say so, and how to leave that."""
+        self._name_keys()
+
+    def _name_keys(self) -> None:
+        older = keys.key_for(self.app, "prompt.older", "up")
+        leave = keys.key_for(self.app, "prompt.leave", "escape")
+        waiting = f"{self.waiting} waiting · {older} edits" if self.waiting else ""
+        self.border_subtitle = f"editing · {leave} leaves" if self.is_editing else waiting
 
     def _key(self, key: str) -> bool:
         """Do what a key does here; everything else is typing."""
@@ -336,8 +284,9 @@ class Prompt(Field):
 
     def _clear(self) -> bool:
         """Empty the field, and keep what was in it within reach of Up."""
-        self._keep(self.text)
-        self.write("")
+        if not self._leave_edit():
+            self.keep()
+            self.write("")
         return True
 
     @property
@@ -358,15 +307,13 @@ class Prompt(Field):
         shown, text = self.shown_text.strip(), self.text.strip()
         if not text:
             return
-        self._keep(text)
+        instead = self._instead if self.is_editing else None
+        self._done_with(text)
         self._typed_at = float("-inf")
-        if self._ever is not None:
-            self._add_to_ever(self._ever, text)
-        self.write("")
-        self._keep_draft()
+        self._add_to_ever(text)
         if self.commands and text.startswith("//"):
             text = text[1:]
-        self.post_message(self.Sent(text, mentions(shown)))
+        self.post_message(self.Sent(text, mentions(shown), instead))
 
     def _command(self) -> bool:
         """Tell whether the text is a command; one that there is not stays where it is."""
@@ -379,22 +326,14 @@ class Prompt(Field):
         if action is None:
             self.say(f"There is no command /{word}; with // the text begins with a slash")
             return True
-        self._keep(self.text)
-        self.write("")
+        self._done_with(self.text)
         self.post_message(self.Commanded(action.id, argument))
         return True
 
-    def _keep(self, text: str) -> None:
-        if text.strip() and self._history[-1:] != [text]:
-            self._history.append(text)
-        self._back = 0
-
-    def _recall_sent(self, step: int) -> bool:
-        back = self._back + step
-        if not 0 <= back <= len(self._history):
-            return step < 0
-        if self._back == 0:
-            self._draft = self.text
-        self._back = back
-        self.write(self._history[-back] if back else self._draft)
+    def _recall_sent(self, steps: int) -> bool:
+        text = self._history.go(steps, self.text)
+        if text is None:
+            return steps < 0
+        self.write(text)
+        self._history.shows(self.text)
         return True

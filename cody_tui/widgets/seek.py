@@ -68,6 +68,11 @@ class Seek(Horizontal):
         self._field.focus()
         self._step("first", self._field.value)
 
+    def end(self) -> None:
+        """Go out of sight; only the text stays, for the next time."""
+        self.display = False
+        self._place.update(Content(""))
+
     def show_place(self, at: int | None, count: int) -> None:
         """Say which hit is shown, of how many."""
         none = "nothing found" if self._field.value else ""
@@ -76,7 +81,8 @@ class Seek(Horizontal):
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
         event.stop()
-        self._step("first", event.value)
+        if self.display:  # or it was typed just before the end
+            self._step("first", event.value)
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:

@@ -279,7 +279,11 @@ class Viewport(Widget):
             self.refresh()
 
     def on_resize(self) -> None:
-        """Wrap again what is seen; the row at the top stays about where it was."""
+        """Wrap again what is seen."""
+        self._rewrap()
+
+    def _rewrap(self) -> None:
+        """Wrap again; the row at the top stays about where it was."""
         if self._top is not None:
             block = self._top.block
             height = self.height_of(block)

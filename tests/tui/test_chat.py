@@ -171,8 +171,7 @@ async def test_without_a_connection_the_reason_is_said_and_nothing_is_lost(
         await until(pilot, lambda: state(pilot) == "offline" and "✗" in shown(pilot))
         assert "REDIS_URL" in shown(pilot)
         await send(pilot, "precious words")
-        await pilot.pause()
-        assert prompt_of(pilot).text == "precious words"
+        await until(pilot, lambda: prompt_of(pilot).text == "precious words")
 
 
 async def test_a_thread_that_does_not_exist_is_said_to_be_missing(make_app: MakeApp) -> None:

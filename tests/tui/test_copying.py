@@ -122,6 +122,25 @@ async def test_a_line_cursor_stands_still_while_an_answer_comes(make_app: MakeAp
         await until(pilot, lambda: state(pilot) == "ready")
 
 
+async def test_chosen_lines_stay_chosen_when_they_are_wrapped_anew() -> None:
+    app = Shelf()
+    async with app.run_test(size=(60, 20)) as pilot:
+        words = " ".join(f"word{number:03}" for number in range(400))
+        transcript = show(pilot, answer(Message(id="m", content=words)))
+        transcript.scroll_pages(-1)
+        transcript.begin_lines()
+        await pilot.press("up", "up", "v", "up", "up", "up")
+        chosen = [row[2:] for row in rows(pilot)[cursor_row(pilot) :][:4]]
+        await pilot.resize_terminal(33, 20)
+        await until(pilot, lambda: transcript.size.width == 33)
+        await pilot.resize_terminal(90, 20)
+        await until(pilot, lambda: transcript.size.width == 90)
+        assert chosen[0].split()[0] in rows(pilot)[cursor_row(pilot)]
+        await pilot.press("y")
+        assert " ".join(chosen) in app.clipboard.replace("\n", " ")
+        assert len(app.clipboard) < len(" ".join(chosen)) + 2 * 90
+
+
 def cursor_row(pilot: Pilot[None]) -> int:
     (row,) = [y for y, row in enumerate(rows(pilot)) if row.startswith("▶")]
     return row

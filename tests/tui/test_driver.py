@@ -33,16 +33,21 @@ def cut(texts: Sequence[str]) -> list[str | Paste]:
     return [*found, *([incoming.held] if incoming.held else [])]
 
 
-def told(text: str) -> list[str]:
-    """Return the names of the keys and the pasted texts that a parser makes of a text."""
+def read(text: str) -> list[Message]:
+    """Return what a parser makes of a text after which nothing comes."""
     parser = TerminalParser()
     messages: list[Message] = [*parser.feed(text)]
     end = time.monotonic() + 2 * constants.ESCAPE_DELAY
     while time.monotonic() < end:
         messages.extend(parser.tick())
+    return messages
+
+
+def told(text: str) -> list[str]:
+    """Return the names of the keys and the pasted texts that a parser makes of a text."""
     return [
         message.text if isinstance(message, events.Paste) else message.key
-        for message in messages
+        for message in read(text)
         if isinstance(message, events.Paste | events.Key)
     ]
 
@@ -80,6 +85,13 @@ def test_answers_are_no_keys_however_they_are_read(cuts: list[int]) -> None:
 )
 def test_keys_are_what_they_were_and_pastes_are_never_keys(text: str, keys: list[str]) -> None:
     assert told(text) == keys
+
+
+def test_a_letter_with_alt_is_not_typed() -> None:
+    (plain,), (alt,) = read("e"), read("\x1be")
+    assert isinstance(plain, events.Key)
+    assert isinstance(alt, events.Key)
+    assert (plain.is_printable, alt.key, alt.is_printable) == (True, "alt+e", False)
 
 
 def test_what_never_ends_is_no_answer() -> None:

@@ -130,6 +130,18 @@ async def test_a_cleared_prompt_can_be_had_back() -> None:
         assert prompt_of(pilot).text == "ab"
 
 
+async def test_prompts_that_came_back_meanwhile_stay_above_what_an_editor_wrote() -> None:
+    async with PromptApp().run_test() as pilot:
+        prompt = prompt_of(pilot)
+        for before in ("written", ""):
+            prompt.write(before)
+            prompt.restore("not sent")
+            prompt.take_edited(before, "edited")
+            assert prompt.text == "not sent\n\nedited"
+        prompt.take_edited(prompt.text, "edited")
+        assert prompt.text == "edited"
+
+
 # Folded pastes
 
 
@@ -158,12 +170,37 @@ async def test_a_folded_paste_is_deleted_as_a_whole_and_comes_back_with_undo() -
         assert prompt_of(pilot).text == "x" * 3000
 
 
+async def test_no_key_leaves_a_part_of_a_folded_paste() -> None:
+    async with PromptApp().run_test() as pilot:
+        prompt = prompt_of(pilot)
+        for keys, left in (
+            (["ctrl+w"], "ab"),
+            (["left", "left", "backspace"], "ab"),
+            (["home", "right", "right", "alt+delete"], "ab"),
+            (["shift+left", "shift+left", "ctrl+x"], "ab"),
+            (["left", "alt+k"], "a"),
+        ):
+            prompt.write("ab")
+            prompt.move_cursor((0, 1))
+            await paste(pilot, "x" * 3000)
+            await pilot.press(*keys)
+            assert prompt.text == left, keys
+            await pilot.press("ctrl+z")
+            assert prompt.text == f"a{'x' * 3000}b"
+
+
 async def test_a_folded_paste_can_be_unfolded() -> None:
     long = "\n".join(map(str, range(40)))
     async with PromptApp().run_test() as pilot:
         await paste(pilot, long)
         prompt_of(pilot).unfold()
         assert prompt_of(pilot).shown_text == long
+        await pilot.press("ctrl+z")
+        assert prompt_of(pilot).shown_text.startswith("[pasted 1: ")
+        assert prompt_of(pilot).text == long
+        await pilot.press("alt+z")
+        prompt_of(pilot).write(f"{long}!")
+        assert prompt_of(pilot).shown_text == f"{long}!"
 
 
 async def test_a_paste_that_was_changed_or_only_looks_like_one_is_text() -> None:

@@ -9,7 +9,18 @@ from cody_core.schema.items import Message, Reasoning
 from textual.geometry import Region
 from textual.pilot import Pilot
 from tui.conftest import MakeApp
-from tui.screen import answered, do, key, prompt_of, send, shown, state, transcript_of, until
+from tui.screen import (
+    answered,
+    chat,
+    do,
+    key,
+    prompt_of,
+    send,
+    shown,
+    state,
+    transcript_of,
+    until,
+)
 from tui.shelf import answer, called
 
 from cody_tui.features.seeking import hits
@@ -74,6 +85,22 @@ async def test_the_marks_go_with_the_search_and_home_and_end_are_the_fields(
         assert not bar.display
         assert found(pilot) == ("", [])
         assert pilot.app.focused is prompt_of(pilot)
+
+
+async def test_a_new_thread_ends_the_search_and_has_the_keys(make_app: MakeApp) -> None:
+    async with make_app("demo/echo").run_test(size=(80, 16)) as pilot:
+        await said(pilot, "Needle")
+        bar = await search(pilot, "needle")
+        assert bar.place == "1/2"
+        key(pilot, "ctrl+n", *"needle", "enter")
+        await answered(pilot, "needle")
+        assert not bar.display
+        assert found(pilot) == ("", [])
+        await search(pilot, "")
+        await until(pilot, lambda: bar.place == "1/2")
+        chat(pilot).open_thread(None)
+        assert (bar.display, bar.place) == (False, "")
+        await until(pilot, lambda: pilot.app.focused is prompt_of(pilot))
 
 
 async def test_what_is_folded_is_opened_for_a_place_and_closed_behind_it(make_app: MakeApp) -> None:

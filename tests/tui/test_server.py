@@ -33,6 +33,7 @@ from tui.screen import (
     questioned,
     seen,
     send,
+    shown,
     state,
     until,
 )
@@ -106,6 +107,25 @@ async def test_the_screen_works_on_a_server(make_settings: MakeSettings) -> None
         await send(pilot, "again")
         await answered(pilot, "You said again.")
         await until(pilot, lambda: pilot.app.title == "hello · Cody")
+
+
+async def test_a_server_that_was_away_at_the_start_is_tried_again_with_the_next_prompt(
+    make_settings: MakeSettings,
+) -> None:
+    relay = Relay()
+    async with relay.serve():
+        app = CodyApp(lambda: open_remote(relay.url), choices=Choices(), settings=make_settings())
+        async with served(echo()) as server, app.run_test() as pilot:
+            await until(pilot, lambda: state(pilot) == "offline")
+            failures = shown(pilot).count("✗")
+            await send(pilot, "precious words")
+            await until(pilot, lambda: shown(pilot).count("✗") == 2 * failures)
+            await until(pilot, lambda: prompt_of(pilot).text == "precious words")
+            assert "Sending a prompt tries again" in shown(pilot)
+            relay.point_to(server.url)
+            key(pilot, "enter")
+            await answered(pilot, "You said precious words.")
+            assert prompt_of(pilot).text == ""
 
 
 async def test_the_screen_answers_what_a_run_on_a_server_asks(make_settings: MakeSettings) -> None:

@@ -215,6 +215,19 @@ async def test_a_signal_ends_the_program_in_order(number: signal.Signals) -> Non
     assert run.output_items
 
 
+async def test_a_signal_that_comes_again_cuts_nothing_short(tmp_path: Path) -> None:
+    with terminal(SCRIPT, "-m", "demo/long", CODY_DEMO_DELAY="0.01") as term:
+        term.wait_for(READY)
+        term.send("talk\r")
+        term.wait_for("On clocks")
+        for _ in range(5):
+            term.child.kill(signal.SIGTERM)
+            await asyncio.sleep(0.001)
+        assert term.end()[0] == 128 + signal.SIGTERM
+    assert not list((tmp_path / "home" / "outbox").glob("*")), "its end is stored"
+    assert (await the_run()).status == "aborted"
+
+
 def test_a_program_that_is_stopped_and_continued_from_outside_goes_on() -> None:
     with terminal(SCRIPT, "-m", "demo/echo") as term:
         term.wait_for(READY)
@@ -236,7 +249,7 @@ def test_a_program_that_is_stopped_and_continued_from_outside_goes_on() -> None:
 
 
 def test_a_hang_up_that_also_continues_the_program_ends_it() -> None:
-    for _ in range(5):  # the order is the kernel's
+    for _ in range(2):  # the order is the kernel's
         with terminal(SCRIPT, "-m", "demo/echo") as term:
             term.wait_for(READY)
             term.child.kill(signal.SIGCONT)

@@ -191,6 +191,26 @@ async def test_what_waits_stays_with_its_thread(make_app: MakeApp) -> None:
         await until(pilot, lambda: prompt_of(pilot).text == "two")
 
 
+@pytest.mark.parametrize("keys", [["ctrl+q", "ctrl+q"], []], ids=["quit", "not by the user"])
+async def test_what_waits_when_the_program_ends_is_in_the_prompt_again(
+    make_app: MakeApp, keys: list[str]
+) -> None:
+    app = make_app("demo/echo", SLOW)
+    screen: Any = app.get_default_screen()
+    async with app.run_test() as pilot:
+        await send(pilot, "one " * 300)
+        await until(pilot, lambda: state(pilot) == "answering")
+        for text in ("two", "three"):
+            await send(pilot, text)
+        prompt = prompt_of(pilot)
+        await until(pilot, lambda: prompt.waiting == 2)
+        prompt.insert("and a draft")
+        key(pilot, *keys)
+        await until(pilot, lambda: not (keys and app.is_running))
+    async with make_app("demo/echo", thread_id=screen.thread_id).run_test() as pilot:
+        await until(pilot, lambda: prompt_of(pilot).text == "two\n\nthree\n\nand a draft")
+
+
 async def test_a_prompt_that_is_too_long_comes_back(make_app: MakeApp) -> None:
     async with make_app("demo/echo").run_test() as pilot:
         await send(pilot, "x" * 4_000_001)
@@ -262,6 +282,28 @@ async def test_a_named_file_is_found_and_sent_along(make_app: MakeApp, tmp_path:
         assert "Attached file: notes.txt" in shown(pilot)
         await pilot.press("up")
         assert prompt_of(pilot).text == "read @notes.txt"
+
+
+async def test_a_prompt_that_waits_twice_takes_its_file_along_twice(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("the content")
+    async with make_app("demo/echo", SLOW, workspace=tmp_path).run_test() as pilot:
+        await send(pilot, "one " * 300)
+        await until(pilot, lambda: state(pilot) == "answering")
+        await send(pilot, "read @notes.txt")
+        await until(pilot, lambda: prompt_of(pilot).waiting == 1)
+        await send(pilot, "read @notes.txt")
+        await until(pilot, lambda: prompt_of(pilot).waiting == 2)
+        screen: Any = pilot.app.screen
+        key(pilot, "escape")
+        await until(pilot, lambda: len(screen.runs) == 2 and state(pilot) == "answering")
+        key(pilot, "escape")
+        await until(pilot, lambda: len(screen.runs) == 3 and state(pilot) == "answering")
+        key(pilot, "escape")
+        await until(pilot, lambda: state(pilot) == "ready")
+    asked = [run.input_items[0].content for run in screen.runs[1:]]
+    assert asked == ["read @notes.txt\n\nAttached file: notes.txt\n```txt\nthe content\n```"] * 2
 
 
 def offered(pilot: Pilot[None]) -> Sequence[str]:
