@@ -231,6 +231,7 @@ class CodyApp(TerminalApp):
     def on_app_focus(self) -> None:
         """The user looks."""
         self._has_focus = True
+        self._chat.seen_again()
         if self._caller is not None:
             self._caller.focus_changed(True)
 
@@ -247,6 +248,7 @@ class CodyApp(TerminalApp):
     def returned(self) -> None:
         """Set the title again."""
         self._show_cursor()
+        self._chat.seen_again()
         if self._caller is not None:
             self._caller.begin()
 
@@ -296,8 +298,9 @@ class CodyApp(TerminalApp):
         live = self._chat.is_live + len(self._chat.elsewhere.runs)
         if live and time.monotonic() - self._warned > PATIENCE:
             self._warned = time.monotonic()
+            is_ours = self.settings is None or self.settings.server is None
             self.notify(
-                f"{_incomplete(live)}. {self._quit_key} again stops and quits; what came is kept.",
+                f"{_incomplete(live)}. {self._quit_key} again {_end(live, is_ours)}",
                 severity="warning", timeout=PATIENCE, markup=False,
             )  # fmt: skip
             return
@@ -350,6 +353,13 @@ def look_of(settings: Settings | None) -> Glance:
 
 def _incomplete(answers: int) -> str:
     return "The answer is not complete" if answers == 1 else f"{answers} answers are not complete"
+
+
+def _end(answers: int, is_ours: bool) -> str:
+    """Say what quitting does to answers that this process, or a server, is working on."""
+    if is_ours:
+        return "stops and quits; what came is kept."
+    return f"quits; the server goes on with {'it' if answers == 1 else 'them'}."
 
 
 def _without_colour() -> bool | None:

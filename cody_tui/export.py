@@ -7,6 +7,7 @@ stays what it is: code keeps its fences, markup in it is escaped, control charac
 from __future__ import annotations
 
 import contextlib
+import errno
 import html
 import os
 import re
@@ -80,7 +81,10 @@ def save(detail: ThreadDetail, path: Path, ending: str) -> Path:
         OSError: it cannot be written there.
     """
     text = FORMATS[ending](detail)
-    path = path.expanduser()
+    try:
+        path = path.expanduser()
+    except RuntimeError as error:
+        raise OSError(errno.ENOENT, "nobody is known by the name behind ~", str(path)) from error
     return write(text, path / file_name(detail, ending) if path.is_dir() else path)
 
 
@@ -228,13 +232,13 @@ def _html(kind: str, heading: str, text: str) -> str:
 
 def _rendered(text: str) -> str:
     """Return Markdown as HTML; HTML in it is text, and links that run code are none."""
-    from markdown_it import MarkdownIt
+    from cody_tui.parsing import parser
 
-    rules = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    rules = parser()
     # A page that is opened must not tell anybody: pictures become links to them.
     rules.disable("image")
-    rendered: str = rules.render(printable(text))
-    return rendered
+    # Once more at the end: of a fence's language, it is the renderer that decodes entities.
+    return printable(rules.render(printable(text)))
 
 
 def _escaped(text: str) -> str:

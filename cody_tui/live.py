@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from markdown_it import MarkdownIt
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.markdown import Heading, Markdown, MarkdownElement
 from rich.segment import Segment, Segments
 
+from cody_tui.parsing import parser
+
 FRAMES_PER_SECOND = 15
-# A terminal renders no HTML: what looks like it, as in List<String>, is text like any other.
-_PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+_PARSER = parser()
 
 
 class LiveMarkdown:

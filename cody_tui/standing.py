@@ -6,20 +6,22 @@ status line, the dialogs and the notes alike.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cody_core.glance import Glance
-    from cody_core.schema.models import ModelInfo
+    from cody_core.schema.models import AgentInfo, CoreInfo, ModelInfo
     from cody_core.schema.requests import Policy
     from cody_core.schema.response import Response, Usage
     from cody_core.settings import AgentSettings, Settings
     from textual.app import App
 
     from cody_tui.messages import Choices
+
+Agent: TypeAlias = "AgentInfo | AgentSettings"
 
 DEFAULT_AGENT: Final = "default"
 POLICIES: Final[tuple[Policy, ...]] = ("ask", "auto-edit", "full-auto", "read-only")
@@ -58,27 +60,49 @@ def home_of(app: App[Any]) -> Path | None:
     return look.home if look is not None else None
 
 
-def agent_of(settings: Settings | None, choices: Choices) -> AgentSettings | None:
-    """Return how the agent answers that the next prompt is sent to."""
-    return settings.agent(choices.agent or DEFAULT_AGENT) if settings is not None else None
+class Usual(NamedTuple):
+    """What counts where nothing was chosen; of a server that does not tell, nothing is known."""
+
+    policy: Policy | None = None
+    reasoning_effort: str | None = None
+    agents: Mapping[str, Agent] | None = None
 
 
-def policy_of(settings: Settings | None, choices: Choices) -> Policy:
-    """Return the policy of the next prompt."""
-    agent = agent_of(settings, choices)
-    usual = settings.policy if settings is not None else "ask"
-    return choices.policy or (agent.policy if agent is not None else None) or usual
+def usual_of(settings: Settings | None, info: CoreInfo | None) -> Usual:
+    """Return what the core says that counts; before it has, what the settings do.
+
+    Those of this program are not those of a server.
+    """
+    if info is not None and info.policy is not None:
+        agents = {agent.name: agent for agent in info.agents}
+        return Usual(info.policy, info.reasoning_effort, agents)
+    if settings is None:
+        return Usual("ask", agents={})
+    if settings.server is not None:
+        return Usual()
+    return Usual(settings.policy, settings.reasoning_effort, settings.agents)
 
 
-def effort_of(settings: Settings | None, choices: Choices) -> str | None:
-    """Return the reasoning effort of the next prompt; ``None`` leaves it to the model."""
-    agent = agent_of(settings, choices)
-    usual = settings.reasoning_effort if settings is not None else None
-    return choices.reasoning_effort or (agent.reasoning_effort if agent else None) or usual
+def agent_of(usual: Usual, choices: Choices) -> Agent | None:
+    """Return how the agent answers that the next prompt is sent to, where more is said of it."""
+    return (usual.agents or {}).get(choices.agent or DEFAULT_AGENT)
+
+
+def policy_of(usual: Usual, choices: Choices) -> Policy | None:
+    """Return the policy of the next prompt, if that is known."""
+    agent = agent_of(usual, choices)
+    return choices.policy or (agent.policy if agent is not None else None) or usual.policy
+
+
+def effort_of(usual: Usual, choices: Choices) -> str | None:
+    """Return the reasoning effort of the next prompt; ``None`` leaves it to others."""
+    agent = agent_of(usual, choices)
+    own = agent.reasoning_effort if agent is not None else None
+    return choices.reasoning_effort or own or usual.reasoning_effort
 
 
 def model_of(
-    settings: Settings | None,
+    usual: Usual,
     choices: Choices,
     runs: Sequence[Response],
     models: Sequence[ModelInfo],
@@ -87,7 +111,7 @@ def model_of(
     if choices.model:
         found = find_model(models, choices.model)
         return found.name if found is not None else choices.model
-    agent = agent_of(settings, choices)
+    agent = agent_of(usual, choices)
     if agent is not None and agent.model and (not runs or runs[-1].agent_id != choices.agent):
         return agent.model
     if runs:

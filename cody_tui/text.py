@@ -15,7 +15,19 @@ from typing import Final
 _UNSAFE: Final = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 _TURNING: Final = "[\u202a-\u202e\u2066-\u2069]"
 """What turns the reading direction of all that follows on a line, whoever wrote that."""
-_DECEPTIVE: Final = "[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
+_UNSEEN: Final = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e"
+    "\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e007f"
+)
+_VARYING: Final = "\ufe00-\ufe0f\U000e0100-\U000e01ef"
+_JOINING: Final = "\u200c\u200d"
+_DECEPTIVE: Final = (
+    f"[{_UNSEEN}]"
+    f"|(?<![^\x00-\x7f{_VARYING}{_JOINING}])[{_VARYING}](?!\u20e3)"
+    f"|(?<![^\x00-\x7f{_JOINING}])[{_JOINING}]"
+)
+"""What turns a line or cannot be seen. What varies or joins what is before it is ordinary in emoji
+and many scripts: once, and behind something else than ASCII or, for a keycap, before its frame."""
 _PICTURES: Final = 0x2400
 """Where Unicode keeps pictures of the C0 control characters, in their order."""
 

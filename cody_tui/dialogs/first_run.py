@@ -19,6 +19,8 @@ from textual.screen import Screen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from cody_tui.dialogs.closing import ClosesOnce
+from cody_tui.dialogs.options import Options
 from cody_tui.keys import hints, listed, named
 from cody_tui.signs import signs
 from cody_tui.text import one_line
@@ -128,13 +130,13 @@ class KeyInput(OneLine):
         self.delete_selection()
 
 
-class Choice(OptionList, inherit_bindings=False):
+class Choice(Options, inherit_bindings=False):
     """What there is to choose from."""
 
     BINDINGS: ClassVar[list[BindingType]] = named(OptionList.BINDINGS, "first_run")
 
 
-class FirstRunScreen(Screen[bool]):
+class FirstRunScreen(ClosesOnce, Screen[bool]):
     """Asks once; its result is whether something has been set up."""
 
     DEFAULT_CSS = """

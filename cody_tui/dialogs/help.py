@@ -37,11 +37,13 @@ class Help(Picker):
     @on(Input.Submitted)
     def _chosen(self, event: Input.Submitted) -> None:
         event.stop()
+        event.prevent_default()  # a list to choose from would close with what is highlighted
         self.dismiss(None)
 
     @on(OptionList.OptionSelected)
     def _clicked(self, event: OptionList.OptionSelected) -> None:
         event.stop()
+        event.prevent_default()
 
 
 def _of_actions(actions: Iterable[Action], spelling: Spelling) -> Iterable[Entry]:

@@ -21,6 +21,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from cody_tui.dialogs.closing import ClosesOnce
+from cody_tui.dialogs.options import Options
 from cody_tui.keys import listed
 from cody_tui.matching import best, spans
 from cody_tui.signs import signs
@@ -52,7 +54,7 @@ class Entry:
         return f"{self.value} {self.name} {self.group} {self.detail} {self.more}"
 
 
-class Picker(ModalScreen[str | None]):
+class Picker(ClosesOnce, ModalScreen[str | None]):
     """Returns the value that was chosen, or ``None``."""
 
     name_width = 42
@@ -104,7 +106,7 @@ class Picker(ModalScreen[str | None]):
         self._title = title
         self._entries = list(entries)
         self._search = OneLine(placeholder="Type to search")
-        self._list = OptionList(markup=False, compact=True)
+        self._list = Options(markup=False, compact=True)
         self._list.can_focus = False
         self._note = Static(Content(note), classes="picker--note")
 

@@ -12,6 +12,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from cody_tui.dialogs.closing import ClosesOnce
 from cody_tui.keys import listed, named
 from cody_tui.standing import MEANINGS, Bill, Share
 from cody_tui.text import printable
@@ -33,7 +34,7 @@ class Page(VerticalScroll, inherit_bindings=False):
     )
 
 
-class StatusDialog(ModalScreen[None]):
+class StatusDialog(ClosesOnce, ModalScreen[None]):
     """Shows facts below each other."""
 
     DEFAULT_CSS = """
@@ -66,12 +67,12 @@ class StatusDialog(ModalScreen[None]):
                 yield Static(Content.assemble(name, printable(value)))
 
 
-def choices(model: str, agent: str, policy: str, effort: str | None) -> Facts:
+def choices(model: str, agent: str, policy: str | None, effort: str | None) -> Facts:
     """Say what the next prompt is sent with."""
     return (
         ("Model", model or UNKNOWN),
         ("Agent", agent),
-        ("Policy", f"{policy}: {MEANINGS[policy]}"),
+        ("Policy", f"{policy}: {MEANINGS[policy]}" if policy else "as the server says"),
         ("Effort", effort or "as the model likes"),
     )
 

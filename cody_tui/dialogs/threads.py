@@ -16,6 +16,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from cody_tui.dialogs.closing import ClosesOnce
 from cody_tui.dialogs.picking import Entry, Picker
 from cody_tui.keys import listed
 from cody_tui.matching import best
@@ -168,7 +169,7 @@ def _details(thread: Thread) -> str:
     return "  ".join([day, *(f"#{tag}" for tag in thread.tags)])
 
 
-class AskLine(ModalScreen[str | None]):
+class AskLine(ClosesOnce, ModalScreen[str | None]):
     """Asks for one line of text; returns it, or ``None`` if there is none."""
 
     AUTO_FOCUS = "OneLine"

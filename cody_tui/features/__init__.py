@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from cody_tui.elsewhere import Elsewhere
     from cody_tui.messages import Choices
+    from cody_tui.standing import Usual
     from cody_tui.widgets.prompt import Prompt
     from cody_tui.widgets.status import Status
     from cody_tui.widgets.transcript import Transcript
@@ -45,6 +46,11 @@ class Stage(Protocol):
     @property
     def choices(self) -> Choices:
         """What prompts are sent with; changing it counts from the next prompt on."""
+        ...
+
+    @property
+    def usual(self) -> Usual:
+        """What counts where the choices leave something open: here, or on the server."""
         ...
 
     @property
@@ -83,7 +89,11 @@ class Stage(Protocol):
         ...
 
     async def do(self, action_id: str, argument: str = "") -> None:
-        """Do one of the actions."""
+        """Do one of the actions; what takes longer goes on by itself."""
+        ...
+
+    async def in_turn(self, name: str, act: Callable[[], Awaitable[None] | None]) -> None:
+        """Do something like an action, after those of that name that are under way."""
         ...
 
     def open_thread(self, thread_id: str | None) -> None:

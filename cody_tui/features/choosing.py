@@ -90,7 +90,7 @@ class Choosing:
         recent = remembered.recent_models(settings.home) if settings is not None else ()
         picker = ModelPicker(
             models,
-            current=model_of(settings, stage.choices, stage.runs, models),
+            current=model_of(stage.usual, stage.choices, stage.runs, models),
             recent=recent,
             refresh=lambda: client.models(refresh=True),
         )
@@ -124,14 +124,14 @@ class Choosing:
 
     def _agent(self, name: str) -> None:
         stage, name = self._stage, name.strip()
-        settings = settings_of(stage.app)
-        agents = settings.agents if settings is not None else {}
+        known = stage.usual.agents
+        agents = known or {}
         if not name:
             from cody_tui.dialogs.agents import AgentPicker
 
             picker = AgentPicker(agents, stage.choices.agent or DEFAULT_AGENT)
             stage.app.push_screen(picker, self._use_agent)
-        elif name in (DEFAULT_AGENT, *agents):
+        elif known is None or name in (DEFAULT_AGENT, *agents):
             self._use_agent(name)
         else:
             hint = f"There are: {', '.join(dict.fromkeys([DEFAULT_AGENT, *agents]))}."
@@ -145,8 +145,9 @@ class Choosing:
     # The policy
 
     def _next_policy(self) -> None:
-        now = policy_of(settings_of(self._stage.app), self._stage.choices)
-        self._use_policy(POLICIES[(POLICIES.index(now) + 1) % len(POLICIES)])
+        now = policy_of(self._stage.usual, self._stage.choices)
+        at = POLICIES.index(now) + 1 if now is not None else 0
+        self._use_policy(POLICIES[at % len(POLICIES)])
 
     def _policy(self, name: str) -> None:
         name = name.strip()
@@ -174,7 +175,7 @@ class Choosing:
             self._unknown("effort", level, levels, f"There are: {', '.join(levels)}.")
             return
         if not level:
-            now = effort_of(settings_of(self._stage.app), self._stage.choices)
+            now = effort_of(self._stage.usual, self._stage.choices)
             at = [*levels].index(now) + 1 if now in levels else levels.index("low")
             level = levels[at % len(levels)]
         self._stage.choices.reasoning_effort = next(known for known in levels if known == level)

@@ -16,7 +16,6 @@ from cody_tui.standing import (
     effort_of,
     model_of,
     policy_of,
-    settings_of,
     share_of,
     used,
 )
@@ -72,15 +71,15 @@ class Finding:
         from cody_tui.dialogs import status
 
         stage = self._stage
-        settings, choices, runs = settings_of(stage.app), stage.choices, stage.runs
         models, info = await self._ask()
-        model = model_of(settings, choices, runs, models)
+        usual, choices, runs = stage.usual, stage.choices, stage.runs
+        model = model_of(usual, choices, runs, models)
         facts = [
             *status.choices(
                 model,
                 choices.agent or DEFAULT_AGENT,
-                policy_of(settings, choices),
-                effort_of(settings, choices),
+                policy_of(usual, choices),
+                effort_of(usual, choices),
             ),
             *status.consumption(used(runs), share_of(runs, models, model), bill(runs, models)),
             *status.places(info),

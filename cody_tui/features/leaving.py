@@ -37,8 +37,13 @@ class Leaving:
         return {
             "thread.pager": lambda _: self._page(),
             "app.suspend": lambda _: self._stage.app.action_suspend_process(),
-            "app.quit": lambda _: self._stage.app.action_quit(),
+            "app.quit": lambda _: self._quit(),
         }
+
+    def _quit(self) -> None:
+        # By a worker of the app: those of the screen are ended by it.
+        app = self._stage.app
+        app.run_worker(app.action_quit(), group="quitting")
 
     def _page(self) -> None:
         self._stage.app.run_worker(self._read(), group="pager", exclusive=True)

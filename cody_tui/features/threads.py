@@ -165,7 +165,7 @@ class Threads:
 
         async def answered(answer: str | None) -> None:
             if answer is not None:
-                await self._rename(thread_id, answer)
+                await self._stage.in_turn("thread.rename", lambda: self._rename(thread_id, answer))
 
         self._stage.app.push_screen(AskLine("The thread is called", title), answered)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 from cody_core.errors import CodyError
@@ -12,16 +12,18 @@ from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import BindingsMap
 from textual.screen import Screen
-from textual.worker import WorkerCancelled, WorkerFailed
 
 from cody_tui import collecting
-from cody_tui.actions import Action, Handler, bindings
+from cody_tui.actions import Action, bindings
 from cody_tui.conversation import Conversation, prompts_of
 from cody_tui.elsewhere import Elsewhere, Unseen
 from cody_tui.messages import Choices, ConnectionAsked, Snapshot, ThreadShown
 from cody_tui.screens.asking import Asking
+from cody_tui.screens.doing import SENDING, Act, Doing, give_up
+from cody_tui.screens.hearing import GROUP as HEARING
+from cody_tui.screens.hearing import Hearing
 from cody_tui.signs import PLAIN, signs
-from cody_tui.standing import home_of, model_of, policy_of, settings_of, share_of
+from cody_tui.standing import Usual, home_of, model_of, policy_of, settings_of, share_of, usual_of
 from cody_tui.widgets.prompt import Prompt
 from cody_tui.widgets.status import Status
 from cody_tui.widgets.still import Still
@@ -29,7 +31,6 @@ from cody_tui.widgets.transcript import Transcript
 
 if TYPE_CHECKING:
     from cody_core.client import Client
-    from cody_core.schema.models import ModelInfo
     from cody_core.schema.response import Response
     from cody_core.schema.threads import ThreadDetail
 
@@ -57,6 +58,8 @@ class ChatScreen(Still, Screen[None]):
         self._prompt = Prompt()
         self._status = Status()
         self._asking = Asking(self, self._prompt)
+        self._doing = Doing(self)
+        self._hearing = Hearing(self, self._status, self.choices_changed)
         self._choices = choices or Choices()
         self._notice = notice
         self._client: Client | None = None
@@ -64,18 +67,14 @@ class ChatScreen(Still, Screen[None]):
         self._conversation = Conversation(self, choices=self._choices, thread_id=thread_id)
         self._elsewhere = Elsewhere()
         self._runs: dict[str, Response] = {}
-        self._models: Sequence[ModelInfo] = ()
         self._openings: list[Callable[[], None]] = []
-        self._farewells: list[Callable[[], Awaitable[None]]] = []
-        self._actions: Sequence[Action] = ()
-        self._handlers: dict[str, Handler] = {}
 
     # What features use
 
     @property
     def actions(self) -> Sequence[Action]:
         """Everything that can be done here, in the order of the help."""
-        return self._actions
+        return self._doing.actions
 
     @property
     def client(self) -> Client | None:
@@ -86,6 +85,11 @@ class ChatScreen(Still, Screen[None]):
     def choices(self) -> Choices:
         """What prompts are sent with."""
         return self._choices
+
+    @property
+    def usual(self) -> Usual:
+        """What counts where the choices leave something open."""
+        return usual_of(settings_of(self.app), self._hearing.info)
 
     @property
     def thread_id(self) -> str | None:
@@ -157,7 +161,7 @@ class ChatScreen(Still, Screen[None]):
 
     def before_leaving(self, act: Callable[[], Awaitable[None]]) -> None:
         """Have something done before the client is closed."""
-        self._farewells.append(act)
+        self._doing.before_leaving(act)
 
     def take_waiting(self) -> Sequence[str]:
         """Take back the prompts that wait; they wait no more."""
@@ -177,18 +181,21 @@ class ChatScreen(Still, Screen[None]):
 
     def choices_changed(self) -> None:
         """Bring what shows the choices up to date."""
-        settings, choices = settings_of(self.app), self._choices
-        model = model_of(settings, choices, self.runs, self._models)
+        choices, models = self._choices, self._hearing.models
+        model = model_of(self.usual, choices, self.runs, models)
         self._status.model = model.partition("/")[2] or model
-        self._status.policy = policy_of(settings, choices)
+        self._status.policy = policy_of(self.usual, choices) or ""
         self._status.agent = choices.agent or ""
-        self._status.share = share_of(self.runs, self._models, model)
+        self._status.share = share_of(self.runs, models, model)
 
     async def do(self, action_id: str, argument: str = "") -> None:
-        """Do one of the actions."""
+        """Do one of the actions; what takes longer goes on by itself."""
         self.equip()
-        if (done := self._handlers[action_id](argument)) is not None:
-            await done
+        await self._doing.do(action_id, argument)
+
+    async def in_turn(self, name: str, act: Act) -> None:
+        """Do something after what is under way by that name."""
+        await self._doing.in_turn(name, act)
 
     async def action_do(self, action_id: str) -> None:
         """Do what a key is bound to."""
@@ -211,17 +218,21 @@ class ChatScreen(Still, Screen[None]):
 
     def equip(self) -> None:
         """Bring everything that can be done here, and its keys: the first frame does without."""
-        if self._actions:
+        if self.actions:
             return
-        from cody_tui.features.listing import ACTIONS, FEATURES
-
-        for feature in FEATURES:
-            self._handlers.update(feature(self).handlers)
-        self._actions = ACTIONS
-        self._prompt.complete(ACTIONS)
+        self._doing.equip(self)
+        self._prompt.complete(self.actions)
         # As with bindings of a class, a key has one meaning on a screen.
-        self._bindings.key_to_bindings.update(BindingsMap(bindings(ACTIONS)).key_to_bindings)
+        self._bindings.key_to_bindings.update(BindingsMap(bindings(self.actions)).key_to_bindings)
         self._status.name_keys()
+
+    def on_screen_resume(self) -> None:
+        """Go on after what was over it has been closed."""
+        self.seen_again()
+
+    def seen_again(self) -> None:
+        """Let a question be seen before it is answered."""
+        self._asking.seen()
 
     def on_resize(self, event: events.Resize) -> None:
         """Let a question have its share of the screen, and the prompt at least a row."""
@@ -247,27 +258,12 @@ class ChatScreen(Still, Screen[None]):
         """Begin to converse: what has been typed meanwhile is sent."""
         self._client = client
         self._converse(client)
-        self._learn_models(client)
-        self._hear(client)
+        self._hearing.listen(client)
         self.conversation_changed()
 
     @work(group="elsewhere")
     async def _watch(self, client: Client, unseen: Unseen) -> None:
         await self._elsewhere.watch(client, unseen)
-
-    @work(group="models", exclusive=True)
-    async def _learn_models(self, client: Client) -> None:
-        # What is wrong with the settings is said by the first prompt.
-        with contextlib.suppress(CodyError):
-            self._models = (await client.models()).models
-            self.choices_changed()
-
-    @work(group="changes", exclusive=True)
-    async def _hear(self, client: Client) -> None:
-        with contextlib.suppress(CodyError):
-            async with contextlib.aclosing(client.changes()) as changes:
-                async for now in changes:
-                    self._status.unsaved = now.unsaved
 
     def disconnect(self, error: CodyError) -> None:
         """Say that there is nobody to converse with; the next prompt is another attempt."""
@@ -278,13 +274,9 @@ class ChatScreen(Still, Screen[None]):
 
     async def leave(self) -> None:
         """Stop following: the client can be closed then, and what waits is a draft."""
-        while self._farewells:
-            await self._farewells.pop()()
+        await self._doing.leave()
         self._client = None
-        for group in ("conversation", "elsewhere", "answers", "models", "changes"):
-            for worker in self.workers.cancel_group(self, group):
-                with contextlib.suppress(WorkerCancelled, WorkerFailed):
-                    await worker.wait()
+        await give_up(self, "conversation", "elsewhere", "answers", HEARING)
         if unsent := self._conversation.take_unsent():
             self._prompt.put_away(unsent)
 
@@ -297,9 +289,10 @@ class ChatScreen(Still, Screen[None]):
             self._is_offline = False
             self.post_message(ConnectionAsked())
         if event.instead is not None:
-            await event.instead(event)
+            act: Act = partial(event.instead, event)
         else:
-            self.send(event.text, mentions=event.mentions)
+            act = partial(self.send, event.text, mentions=event.mentions)
+        await self._doing.in_turn(SENDING, act, partial(self._prompt.put_away, [event.text]))
 
     @on(Prompt.Commanded)
     async def _do(self, event: Prompt.Commanded) -> None:
@@ -320,7 +313,7 @@ class ChatScreen(Still, Screen[None]):
     def on_approval_typed(self, event: Approval.Typed) -> None:
         """Write what was not meant for the panel."""
         event.stop()
-        self._prompt.insert(event.character)
+        self._asking.hand_on(event.text)
 
     def on_approval_answered(self, event: Approval.Answered) -> None:
         """Tell the core what was decided."""

@@ -1,9 +1,10 @@
 """The panel that asks: what a run wants to do, all of it, and the keys that answer.
 
 It comes while somebody may be writing, and a letter that was meant for the prompt must not be
-consent. So it leaves the focus with whoever is just writing; where it takes it, keys count only
-after a moment without any, and what comes before that is handed to the prompt. It shows one
-question at a time, and goes when that is not among the open ones any more, whoever answered it.
+consent. So it leaves the focus where something is written; where it has it, keys count only after
+a moment without any in which it could be seen, and what comes before that is handed to the prompt,
+with all that follows. It shows one question at a time, and goes when that is not among the open
+ones any more, whoever answered it.
 """
 
 from __future__ import annotations
@@ -96,10 +97,10 @@ class Approval(Vertical, can_focus=True):
     ]  # fmt: skip
 
     class Typed(Message):
-        """The user has typed something that was not meant for the panel."""
+        """The user has typed or pasted something that was not meant for the panel."""
 
-        def __init__(self, character: str) -> None:
-            self.character = character
+        def __init__(self, text: str) -> None:
+            self.text = text
             super().__init__()
 
     class Answered(Message):
@@ -115,6 +116,7 @@ class Approval(Vertical, can_focus=True):
         super().__init__()
         self.guard = GUARD
         self._quiet_since = 0.0
+        self._is_handing_on = False
         self._shown: ApprovalRequested | None = None
         self._is_answered = False
         self._rung: set[str] = set()
@@ -135,7 +137,7 @@ class Approval(Vertical, can_focus=True):
     @property
     def is_guarded(self) -> bool:
         """Whether a key may still be meant for something else."""
-        return time.monotonic() - self._quiet_since < self.guard
+        return self._is_handing_on or time.monotonic() - self._quiet_since < self.guard
 
     @property
     def is_writing(self) -> bool:
@@ -155,6 +157,10 @@ class Approval(Vertical, can_focus=True):
         if self._shown is None or self._shown.approval_id != first.approval_id:
             self._show(first, takes_focus)
 
+    def seen(self) -> None:
+        """Take no key for an answer that was pressed before anybody can have looked."""
+        self._quiet_since = time.monotonic()
+
     def fit(self, rows: int) -> None:
         """Keep the preview within a third of a screen of so many rows."""
         # In rows: a container whose height is automatic ignores a share of the screen in there.
@@ -168,7 +174,7 @@ class Approval(Vertical, can_focus=True):
 
     def _show(self, question: ApprovalRequested, takes_focus: bool) -> None:
         self._shown, self._is_answered = question, False
-        self._quiet_since = time.monotonic()
+        self.seen()
         said, tool = signs(self.app), one_line(unmistakable(question.tool), 64)
         summary = in_words(one_line(unmistakable(question.summary), SUMMARY_LENGTH), said)
         self._question.update(Content.assemble((tool, "bold"), f" wants to: {summary}"))
@@ -198,13 +204,25 @@ class Approval(Vertical, can_focus=True):
     # What the user does
 
     def on_key(self, event: events.Key) -> None:
-        """Hand on what comes too early; Esc is safe at any time."""
-        if self.is_guarded and event.key != "escape":
-            self._quiet_since = time.monotonic()
+        """Hand on what comes too early, or is no answer; Esc is safe at any time."""
+        typed = event.character if event.is_printable else None
+        is_writing = typed and self.screen.active_bindings.keys().isdisjoint(event.aliases)
+        if is_writing or (self.is_guarded and event.key != "escape"):
+            self.seen()
             event.stop()
             event.prevent_default()
-            if event.is_printable and event.character:
-                self.post_message(self.Typed(event.character))
+            if typed:
+                self._hand_on(typed)
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Hand on what is pasted, which is never an answer."""
+        event.stop()
+        self._hand_on(event.text)
+
+    def _hand_on(self, text: str) -> None:
+        # Whatever follows is more of it, also after a pause, until somebody comes here on purpose.
+        self._is_handing_on = True
+        self.post_message(self.Typed(text))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Leave Esc to the screen, which stops the run, unless a reason is being written."""
@@ -245,6 +263,8 @@ class Approval(Vertical, can_focus=True):
 
     def on_focus(self) -> None:
         """Say which keys answer, now that they do."""
+        self.seen()
+        self._is_handing_on = False
         spoken, bound = not signs(self.app).draws, keys.active(self.screen)
         answers = (
             Content.assemble((keys.short(bound[action], spoken=spoken), "bold"), f" {word}")

@@ -8,7 +8,6 @@ first or last line. ``@`` completes files, ``/`` at the beginning commands.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
@@ -26,9 +25,6 @@ from cody_tui.widgets.mentions import mentions
 
 if TYPE_CHECKING:
     from cody_tui.widgets.recall import Recall
-
-WRITING_SECONDS: Final = 3.0
-"""How long after a key somebody may still be writing."""
 
 LOW: Final = 10
 """Rows of a terminal of which the prompt's usual share would be all border."""
@@ -99,17 +95,10 @@ class Prompt(KeptField):
         self.find_files: FindFiles | None = None
         self._completer = Completer(self)
         self._chord = Chords()
-        self._typed_at = float("-inf")
         self._recall: Recall | None = None
         self._instead: SendInstead | None = None
 
     # What is written, and was before
-
-    @property
-    def is_being_written(self) -> bool:
-        """Whether somebody is in the middle of it."""
-        typed_lately = time.monotonic() - self._typed_at < WRITING_SECONDS
-        return typed_lately and self.has_focus and bool(self.shown_text.strip())
 
     def fit(self, rows: int) -> None:
         """Have a row to write in on a terminal of so many rows."""
@@ -181,7 +170,6 @@ class Prompt(KeptField):
 
     async def on_key(self, event: events.Key) -> None:
         """Complete, send, break the line or go through the history; all else is typing."""
-        self._typed_at = time.monotonic()
         if self._two_keys(event.key) or self._key(event.key):
             event.stop()
             event.prevent_default()
@@ -309,7 +297,6 @@ class Prompt(KeptField):
             return
         instead = self._instead if self.is_editing else None
         self._done_with(text)
-        self._typed_at = float("-inf")
         self._add_to_ever(text)
         if self.commands and text.startswith("//"):
             text = text[1:]

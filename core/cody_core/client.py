@@ -194,7 +194,7 @@ class Client(Protocol):
         ...
 
     async def info(self) -> CoreInfo:
-        """Return where the core keeps its log, its store and everything else."""
+        """Return where the core keeps things, and what counts for a prompt that leaves it open."""
         ...
 
     async def find_files(self, query: str, *, limit: int = 20) -> Sequence[str]:

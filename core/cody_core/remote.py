@@ -30,8 +30,6 @@ from cody_core.schema.wire import (
     CancelBody,
     FilesBody,
     ForkBody,
-    InfoBody,
-    ModelsBody,
     NewThreadBody,
     SubmitBody,
     SubmittedBody,
@@ -43,6 +41,7 @@ from cody_core.schema.wire import (
     body_with,
     shape_of,
 )
+from cody_core.schema.wire_info import InfoBody, ModelsBody
 
 MOST_LISTED = 500
 """What a server lists at once at most; whoever asks for more gets that many."""
@@ -193,7 +192,7 @@ class RemoteClient:
         return shape_of(ModelList, self._server.read(ModelsBody, answer))
 
     async def info(self) -> CoreInfo:
-        """Return where things are, on the machine of the server; see ``Client.info``."""
+        """Return where things are on the server, and what counts there; see ``Client.info``."""
         answer = await self._server.ask("GET", "/info", again=True)
         return shape_of(CoreInfo, self._server.read(InfoBody, answer))
 

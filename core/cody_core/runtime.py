@@ -41,7 +41,7 @@ from cody_core.schema.events import (
     TurnAbortedByUser,
 )
 from cody_core.schema.files import Attachment
-from cody_core.schema.models import CoreInfo, ModelList
+from cody_core.schema.models import AgentInfo, CoreInfo, ModelList
 from cody_core.schema.news import RunNews
 from cody_core.schema.requests import RunRequest, SubmitRequest, Submitted
 from cody_core.schema.response import Response
@@ -52,7 +52,7 @@ from cody_core.schema.threads import (
     ThreadPage,
     ThreadRequest,
 )
-from cody_core.settings import Settings
+from cody_core.settings import AgentSettings, Settings
 from cody_core.submission import (
     empty_thread,
     event_factory,
@@ -345,7 +345,7 @@ class Runtime:
         return ModelList(models=tuple(known_models(self._settings)))
 
     async def info(self) -> CoreInfo:
-        """Return where things are; see ``Client.info``."""
+        """Return where things are, and what counts by default; see ``Client.info``."""
         settings = self._settings
         return CoreInfo(
             version=__version__,
@@ -353,6 +353,9 @@ class Runtime:
             store=place_of_store(settings),
             workspace=str(settings.workspace),
             home=str(settings.home),
+            policy=settings.policy,
+            reasoning_effort=settings.reasoning_effort,
+            agents=tuple(_told(name, agent) for name, agent in settings.agents.items()),
         )
 
     async def find_files(self, query: str, *, limit: int = 20) -> Sequence[str]:
@@ -369,3 +372,14 @@ class Runtime:
     async def _history(self, run: RunRequest) -> Sequence[Response]:
         runs = await self._runs.of_thread(run.thread_id)
         return [response for response in runs if response.id != run.run_id]
+
+
+def _told(name: str, agent: AgentSettings) -> AgentInfo:
+    """Return what anybody may know of an agent: not its prompt."""
+    return AgentInfo(
+        name=name,
+        model=agent.model,
+        policy=agent.policy,
+        reasoning_effort=agent.reasoning_effort,
+        tools=agent.tools,
+    )

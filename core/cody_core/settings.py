@@ -214,7 +214,11 @@ class Settings(BaseSettings):
     @field_validator("home", "workspace")
     @classmethod
     def _expand(cls, path: Path) -> Path:
-        return path.expanduser()
+        try:
+            return path.expanduser()
+        except RuntimeError as error:
+            msg = "nobody is known by the name behind ~"
+            raise ValueError(msg) from error
 
     @classmethod
     def settings_customise_sources(
@@ -375,7 +379,7 @@ def _describe(error: ValidationError, sources: Sequence[Source]) -> str:
     """
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     by_variable, *inner = map(str, first["loc"])
-    name, problem = ".".join((by_variable, *inner)), first["msg"]
+    name, problem = ".".join((by_variable, *inner)), first["msg"].removeprefix("Value error, ")
     field = next(f for f in Settings.model_fields if variable(Settings, f) == by_variable)
     place, table = "", _TABLES.get(field)
     if table is not None and len(inner) > 1:

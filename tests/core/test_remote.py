@@ -340,6 +340,12 @@ async def test_no_proxy_stands_between_us_and_ourselves(monkeypatch: pytest.Monk
         assert (await client.info()).version == "x"
 
 
+async def test_a_server_of_before_says_nothing_of_what_counts_there() -> None:
+    async with WireServer() as server, connected(server, INFO) as client:
+        info = await client.info()
+    assert (info.policy, info.reasoning_effort, info.agents) == (None, None, ())
+
+
 async def test_a_prompt_whose_answer_was_lost_is_sent_again_as_the_same_run() -> None:
     ids = {"threadId": THREAD, "turnId": TURN, "streamUrl": f"/api/v2/stream/{RUN}"}
     accepted = Answer.json({"runId": RUN, **ids}, 202)

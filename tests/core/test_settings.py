@@ -306,6 +306,8 @@ def test_a_setting_in_the_file_that_is_wrong_is_named(text: str, named: str) -> 
     [
         ("CODY_PORT", KEY, "'PORT'|'CODY_PORT'"),
         ("CODY_LOG_TTL", "-1", "'CODY_LOG_TTL'"),
+        ("CODY_HOME", f"~{KEY}/x", "'CODY_HOME' is not valid: nobody is known"),
+        ("CODY_WORKSPACE", f"~{KEY}/x", "'CODY_WORKSPACE'.*nobody is known"),
         ("CODY_PROVIDERS", f'{{"x": {KEY}', "providers"),
         ("CODY_PROVIDERS", f'"{KEY}"', "'CODY_PROVIDERS'"),
         ("CODY_AGENTS", '{"x": {"tool": []}}', "'CODY_AGENTS.x.tool'.*did you mean 'tools'"),

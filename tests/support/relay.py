@@ -16,6 +16,9 @@ class Relay:
 
     def __init__(self) -> None:
         self.url = ""
+        self.flows = asyncio.Event()
+        """Whether anything gets through; without it, whoever asks waits."""
+        self.flows.set()
         self._target: tuple[str, int] | None = None
         self._open: set[asyncio.StreamWriter] = set()
         self._left = asyncio.Event()
@@ -46,14 +49,14 @@ class Relay:
         self._open |= ends
         with suppress(ConnectionError):
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_copy(reader, far_writer))
-                tasks.create_task(_copy(far_reader, writer))
+                tasks.create_task(self._copy(reader, far_writer))
+                tasks.create_task(self._copy(far_reader, writer))
         self._open -= ends
 
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(ConnectionError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65536):
+                await self.flows.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.close()

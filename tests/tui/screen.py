@@ -9,6 +9,7 @@ from textual.geometry import Region
 from textual.pilot import Pilot
 
 from cody_tui.screens.chat import ChatScreen
+from cody_tui.screens.doing import GROUP
 from cody_tui.widgets.approval import Approval
 from cody_tui.widgets.prompt import Prompt
 from cody_tui.widgets.status import Status
@@ -96,6 +97,13 @@ async def send(pilot: Pilot[None], text: str) -> None:
     key(pilot, "enter")
     await until(pilot, lambda: not prompt_of(pilot).text or state(pilot) == "offline")
     await until(pilot, lambda: state(pilot) != "ready" or prompts(pilot) != before)
+
+
+async def do(pilot: Pilot[None], action: str, argument: str = "") -> None:
+    """Do an action, and wait for its end, however long it takes."""
+    await chat(pilot).do(action, argument)
+    workers = pilot.app.workers
+    await until(pilot, lambda: all(each.is_finished for each in workers if each.group == GROUP))
 
 
 async def questioned(pilot: Pilot[None]) -> Approval:

@@ -60,7 +60,8 @@ WHOLE: Final = EVIL.replace("\ud800", "")
 """The same where half a character is refused anyway."""
 LINKS: Final = (
     "[a](javascript:alert(1)) [b](https://x.org/\x1b]0;owned\x07) &#27;[31m &#x9b;31m &#7; "
-    "[c](https://x.org/&#27;]0;owned&#7;)"
+    "[c](https://x.org/&#27;]0;owned&#7;) <http://x/%1b]2;owned%1b%5c> <http://x/%c2%9b2J> "
+    "<http://x/%1b]52;c;b3duZWQ=%07> ![%1b](%1b]0;owned%07) [d](<%1b[2J> '%1b') &#8232; %0c%00"
 )
 DRAWN_BY_US: Final = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -92,8 +93,9 @@ def run_of_evil() -> Response:
     inner = FunctionCall(id="in", call_id="in", name=EVIL, arguments=EVIL, correlation_id="script")
     return answer(
         Reasoning(id="r", content=EVIL + LINKS),
-        Message(id="m", content=f"{EVIL}\n\n# {EVIL}\n\n> {EVIL}\n\n- {EVIL}\n\n```{EVIL}\n{EVIL}\n"
-                f"```\n\n| {EVIL} |\n|--|\n| {EVIL} |\n\n`{EVIL}`\n\n{LINKS}"),
+        Message(id="m", content=f"{EVIL}\n\n# {EVIL}\n\n> {EVIL}\n\n- {EVIL}\n\n"
+                f"```x&#8232;{EVIL}\n{EVIL}\n```\n\n| {EVIL} |\n|--|\n| {EVIL} |\n\n"
+                f"`{EVIL}`\n\n{LINKS}"),
         FunctionCall(id="c", call_id="c", name=EVIL, arguments=json.dumps({EVIL: EVIL})),
         FunctionCallOutput(id="o", call_id="c", output=EVIL, success=False),
         FunctionCall(id="d", call_id="d", name="shell", arguments=json.dumps({"command": EVIL})),

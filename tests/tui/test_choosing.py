@@ -9,7 +9,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets._toast import Toast
 from tui.conftest import MakeApp
-from tui.screen import answered, chat, key, notes, ready, send, state, until
+from tui.screen import answered, chat, do, key, notes, ready, send, state, until
 
 from cody_tui import remembered
 from cody_tui.dialogs.agents import AgentPicker
@@ -77,7 +77,7 @@ async def test_a_model_is_set_by_name_or_refused(make_app: MakeApp, said: str, m
     app = make_app("demo/tour")
     async with app.run_test() as pilot:
         await ready(pilot)
-        await chat(pilot).do("model.choose", said)
+        await do(pilot, "model.choose", said)
         assert choices(pilot).model == model
         refused = model == "demo/tour"
         await until(pilot, lambda: ("There is no model" in notes(pilot)) == refused)

@@ -155,6 +155,11 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["work"]
 
 
+def test_a_home_that_does_not_exist_is_an_error_like_any_other() -> None:
+    with pytest.raises(OSError, match="nobody is known by the name behind ~"):
+        save(a_thread(), Path("~nosuchuser/bees.md"), "md")
+
+
 def test_a_format_is_told_from_the_name_of_a_file() -> None:
     assert [ending_of(name) for name in ("a.HTML", "a/b.json", "md", "a.txt", ".md")] == [
         "html", "json", None, None, None,

@@ -87,7 +87,9 @@ async def test_the_help_shows_changed_keys_and_is_searched_and_left(make_app: Ma
         key(pilot, *"allow", "space", *"this")
         await until(pilot, lambda: "Allow this call" in options(app)[1])
         assert options(app)[1].split()[-1] == "j"
-        key(pilot, "escape")
+        await pilot.click(OptionList, offset=(5, 1))
+        assert isinstance(app.screen, Help)
+        key(pilot, "enter", "enter")
         await until(pilot, lambda: app.screen is chat(pilot))
 
 

@@ -77,7 +77,7 @@ async def test_a_key_is_kept_for_its_owner_alone_and_counts_at_once() -> None:
         screenshot = app.export_screenshot()
         assert OPENAI not in screenshot
         assert OPENAI[-6:] not in screenshot
-        key(pilot, "enter")
+        key(pilot, "enter", "enter")
         await until(pilot, lambda: not _is_asking(app))
         await until(pilot, lambda: state(pilot) == "ready")
         assert app.settings is not None
@@ -120,7 +120,7 @@ async def test_a_local_server_that_was_found_can_be_chosen() -> None:
             pilot,
             lambda: offered(pilot)[2].startswith(PLAIN.cursor),
         )
-        key(pilot, "enter")
+        key(pilot, "enter", "enter")
         await until(pilot, lambda: not _is_asking(app))
     assert load_settings().model == "ollama/llama3.2\x1b[31m"
 
@@ -147,7 +147,7 @@ async def test_the_demo_is_remembered_when_it_is_chosen() -> None:
                 "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} "
             ),
         )
-        key(pilot, "enter")
+        key(pilot, "enter", "enter")
         await until(pilot, lambda: not _is_asking(app))
     assert load_settings().model == "demo/tour"
 

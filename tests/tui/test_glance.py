@@ -41,6 +41,7 @@ UNUSUAL = {
     "a flag in words": {"config.toml": "[ui]\nreduced_motion = 'yes'"},
 }
 WRONG = {
+    "nobody's home": {"config.toml": "home = '~nosuchuser'"},
     "no TOML": {"config.toml": "[ui"},
     "no text": {"config.toml": "\udcff"},
     "no table": {"config.toml": "ui = 3"},

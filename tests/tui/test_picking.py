@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from cody_core.schema.items import Message
 from cody_core.schema.threads import Thread, ThreadDetail
@@ -10,13 +12,15 @@ from textual.app import App
 from textual.content import Content
 from textual.geometry import Offset
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.widgets import OptionList, Static
 from tui.conftest import MakeApp
 from tui.screen import answered, key, send, state, until
 from tui.shelf import answer
 
 from cody_tui.dialogs.picking import Entry, Picker
-from cody_tui.dialogs.threads import FindThread, excerpt
+from cody_tui.dialogs.status import StatusDialog
+from cody_tui.dialogs.threads import AskLine, FindThread, excerpt
 from cody_tui.matching import spans
 from cody_tui.widgets.one_line import OneLine
 
@@ -59,15 +63,21 @@ def test_an_excerpt_is_of_what_has_most_of_the_words_and_of_the_newest_of_those(
     assert "kettle" in long
 
 
-class ListApp(App[None]):
-    """A list and nothing else."""
+class DialogApp(App[None]):
+    """A dialog and nothing else."""
 
-    def __init__(self, *entries: Entry) -> None:
+    def __init__(self, make: Callable[[], Screen[str | None]]) -> None:
         super().__init__()
-        self.picker = Picker("Things", entries)
+        self._make = make
+        self.results: list[str | None] = []
 
     def on_mount(self) -> None:
-        self.push_screen(self.picker)
+        self.dialog = self._make()
+        self.push_screen(self.dialog, self.results.append)
+
+
+def of(*entries: Entry) -> DialogApp:
+    return DialogApp(lambda: Picker("Things", entries))
 
 
 def lines(pilot: Pilot[None]) -> list[Content]:
@@ -77,7 +87,7 @@ def lines(pilot: Pilot[None]) -> list[Content]:
 
 async def test_details_stand_below_each_other_whatever_the_names() -> None:
     names = ["one", "你好 世界", "x" * 60, "👩‍💻 work"]
-    async with ListApp(*(Entry(n, n, "detail") for n in names)).run_test() as pilot:
+    async with of(*(Entry(n, n, "detail") for n in names)).run_test() as pilot:
         await until_listed(pilot, 4)
         before = {cell_len(line.plain.partition("detail")[0]) for line in lines(pilot)}
         assert before == {46}
@@ -90,7 +100,7 @@ async def until_listed(pilot: Pilot[None], count: int) -> None:
 
 
 async def test_letters_that_are_searched_for_are_marked_in_the_list() -> None:
-    async with ListApp(Entry("a", "alpha", "first"), Entry("b", "beta")).run_test() as pilot:
+    async with of(Entry("a", "alpha", "first"), Entry("b", "beta")).run_test() as pilot:
         await until_listed(pilot, 2)
         await pilot.press("p", "h")
         await until_listed(pilot, 1)
@@ -100,7 +110,7 @@ async def test_letters_that_are_searched_for_are_marked_in_the_list() -> None:
 
 
 async def test_the_field_stays_where_it_is_and_the_terminals_cursor_at_its_caret() -> None:
-    async with ListApp(*(Entry(n, n) for n in ("你好", "one", "two"))).run_test() as pilot:
+    async with of(*(Entry(n, n) for n in ("你好", "one", "two"))).run_test() as pilot:
         await until_listed(pilot, 3)
         field = pilot.app.screen.query_one(OneLine)
         corner = field.content_region.offset
@@ -125,3 +135,39 @@ async def test_a_thread_found_by_what_was_said_shows_where(make_app: MakeApp) ->
         await until(pilot, lambda: "def fibonacci" in str(note.content))
         key(pilot, *["backspace"] * 9)
         await until(pilot, lambda: not str(note.content))
+
+
+@pytest.mark.parametrize(
+    ("dialog", "result"),
+    [
+        (lambda: Picker("Things", [Entry("a", "alpha")]), "a"),
+        (lambda: AskLine("A title", "old"), "old"),
+        (lambda: StatusDialog([("Label", "value")]), None),
+    ],
+)
+async def test_keys_that_come_together_close_a_dialog_once(
+    dialog: Callable[[], Screen[str | None]], result: str | None
+) -> None:
+    app = DialogApp(dialog)
+    async with app.run_test() as pilot:
+        while not app.dialog.children:
+            await pilot.pause()
+        key(pilot, "enter", "enter", "enter")
+        while app.screen is app.dialog:
+            await pilot.pause()
+        await pilot.pause()
+    assert app.results == [result]
+
+
+class Hasty(Picker):
+    """A list of which somebody wants the next page before the first one is laid out."""
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        for way in ("page_up", "page_down"):
+            self.action_move(way)
+
+
+async def test_a_key_may_come_before_a_list_is_laid_out() -> None:
+    async with DialogApp(lambda: Hasty("Things", [Entry("a", "a")])).run_test() as pilot:
+        await until_listed(pilot, 1)

@@ -9,7 +9,18 @@ from cody_core.schema.items import Message, Reasoning
 from textual.geometry import Region
 from textual.pilot import Pilot
 from tui.conftest import MakeApp
-from tui.screen import answered, chat, key, prompt_of, send, shown, state, transcript_of, until
+from tui.screen import (
+    answered,
+    chat,
+    do,
+    key,
+    prompt_of,
+    send,
+    shown,
+    state,
+    transcript_of,
+    until,
+)
 from tui.shelf import answer, called
 
 from cody_tui.features.seeking import hits
@@ -39,7 +50,7 @@ async def said(pilot: Pilot[None], *prompts: str) -> None:
 
 
 async def search(pilot: Pilot[None], text: str) -> Seek:
-    await pilot.app.screen.do(SEARCH, text)  # type: ignore[attr-defined]  # it is the chat's
+    await do(pilot, SEARCH, text)
     return pilot.app.screen.query_one(Seek)
 
 

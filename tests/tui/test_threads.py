@@ -20,6 +20,7 @@ from tui.conftest import MakeApp, MakeSettings
 from tui.screen import (
     answered,
     chat,
+    do,
     key,
     notes,
     prompt_of,
@@ -87,10 +88,6 @@ async def _answered_anew(pilot: Pilot[None], text: str) -> None:
     await send(pilot, text)
     await until(pilot, lambda: len(chat(pilot).runs) > before)
     await until(pilot, lambda: chat(pilot).runs[-1].is_terminal and state(pilot) == "ready")
-
-
-async def do(pilot: Pilot[None], action: str, argument: str = "") -> None:
-    await chat(pilot).do(action, argument)
 
 
 # Finding
@@ -255,7 +252,9 @@ async def test_the_thread_is_written_to_a_file(make_app: MakeApp, tmp_path: Path
         await do(pilot, "thread.export", "page.txt")
         await until(pilot, lambda: "md, json or html" in notes(pilot))
         await do(pilot, "thread.export", "nowhere/page.md")
-        await until(pilot, lambda: "cannot be written" in notes(pilot))
+        await until(pilot, lambda: "nowhere/page.md cannot be written" in notes(pilot))
+        await do(pilot, "thread.export", "md ~nosuchuser/page.md")
+        await until(pilot, lambda: "~nosuchuser/page.md cannot be written" in notes(pilot))
 
 
 # A thread that is open twice

@@ -25,7 +25,9 @@ GET      /api/v2/models                         ``{models: [{id, providerId, nam
                                                 maxOutputTokens, price: {prompt, completion,
                                                 cached, cacheWrite, asOf}, isDefault}],
                                                 unreachable}``; ``refresh=true`` asks providers
-GET      /api/v2/info                           ``{version, log, store, workspace, home}``
+GET      /api/v2/info                           ``{version, log, store, workspace, home, policy,
+                                                reasoningEffort, agents: [{name, model, policy,
+                                                reasoningEffort, tools}]}``
 GET      /api/v2/files                          ``{paths}``; ``q``, ``limit``
 GET      /api/v2/attachment                     ``{path, content, size, isCut}``; ``path``
 =======  =====================================  =================================================

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from cody_core.api.dependencies import ServedHere, Text, reply
-from cody_core.schema.wire import AttachmentBody, FilesBody, InfoBody, ModelsBody
+from cody_core.schema.wire import AttachmentBody, FilesBody
+from cody_core.schema.wire_info import InfoBody, ModelsBody
 
 router = APIRouter(prefix="/api/v2", tags=["lookups"])
 
@@ -25,7 +26,7 @@ async def models(served: ServedHere, refresh: bool = False) -> Response:
 
 @router.get("/info", response_model=InfoBody)
 async def info(served: ServedHere) -> Response:
-    """Return where the server keeps its log, its store and everything else."""
+    """Return where the server keeps things, and what counts for a prompt that leaves it open."""
     return reply(InfoBody.model_validate(await served.client.info()))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cody_core.schema.base import NonEmpty, Omittable, Shape
 from cody_core.schema.prices import Price
+from cody_core.schema.requests import Policy, ReasoningEffort
 
 
 class ModelInfo(Shape):
@@ -29,8 +30,22 @@ class ModelList(Shape):
     unreachable: tuple[NonEmpty, ...] = ()
 
 
+class AgentInfo(Shape):
+    """A named way to answer. What is left out is as for any prompt."""
+
+    name: NonEmpty
+    model: Omittable[NonEmpty] = None
+    policy: Omittable[Policy] = None
+    reasoning_effort: Omittable[ReasoningEffort] = None
+    tools: Omittable[tuple[NonEmpty, ...]] = None
+    """The names of the tools it has; without it, all of them."""
+
+
 class CoreInfo(Shape):
-    """Where a core keeps things. Nothing in it is secret: passwords are left out of addresses."""
+    """Where a core keeps things, and what counts for a prompt that leaves it open.
+
+    Nothing in it is secret: passwords are left out of addresses.
+    """
 
     version: NonEmpty
     log: NonEmpty
@@ -41,3 +56,7 @@ class CoreInfo(Shape):
     """The directory that tools work in."""
     home: NonEmpty
     """The data directory."""
+    policy: Omittable[Policy] = None
+    """``None`` is said by a core that does not tell yet; what follows is not known then."""
+    reasoning_effort: Omittable[ReasoningEffort] = None
+    agents: tuple[AgentInfo, ...] = ()

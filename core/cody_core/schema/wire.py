@@ -292,51 +292,12 @@ class ThreadDetailBody(Body):
         return ThreadDetail(thread=self.thread.thread(), runs=self.runs)
 
 
-class PriceBody(Body):
-    """US dollars per million tokens."""
-
-    prompt: float
-    completion: float
-    cached: float | None = None
-    cache_write: float | None = None
-    as_of: NonEmpty
-
-
-class ModelBody(Body):
-    """A model somebody can choose."""
-
-    id: NonEmpty
-    provider_id: NonEmpty
-    name: str = ""
-    context_tokens: int | None = None
-    max_output_tokens: int | None = None
-    price: PriceBody | None = None
-    is_default: bool = False
-
-
-class ModelsBody(Body):
-    """``GET /models``: those there are, and the providers that did not say which they offer."""
-
-    models: tuple[ModelBody, ...]
-    unreachable: tuple[NonEmpty, ...] = ()
-
-
 class ChangesBody(Body):
     """Word of ``GET /changes``: how things stand beside the runs."""
 
     threads: int = 0
     is_told: bool = False
     unsaved: int = 0
-
-
-class InfoBody(Body):
-    """``GET /info``: where the server's core keeps things."""
-
-    version: NonEmpty
-    log: NonEmpty
-    store: NonEmpty
-    workspace: NonEmpty
-    home: NonEmpty
 
 
 class FilesBody(Body):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from cody_core import __version__
 from cody_core.providers.scripted import Say, ScriptedProvider
+from cody_core.settings import AgentSettings
 from support.redis import RedisServer
 from support.server import Served, served
 
@@ -49,14 +50,27 @@ async def test_prices_are_told_where_they_are_known() -> None:
     assert set(price) == {"prompt", "completion", "cached", "cacheWrite", "asOf"}
 
 
-async def test_the_server_says_where_things_are(server: Served, tmp_path: Path) -> None:
-    found = (await server.http.get("/api/v2/info")).json()
+async def test_the_server_says_where_things_are_and_what_counts(tmp_path: Path) -> None:
+    agents = {"reviewer": AgentSettings(system="Secret.", policy="read-only", tools=("shell",))}
+    async with served(ScriptedProvider([]), agents=agents, reasoning_effort="low") as server:
+        found = (await server.http.get("/api/v2/info")).json()
     assert found == {
         "version": __version__,
         "log": "memory",
         "store": str(tmp_path / "home" / "cody.db"),
         "workspace": str(tmp_path / "work"),
         "home": str(tmp_path / "home"),
+        "policy": "full-auto",
+        "reasoningEffort": "low",
+        "agents": [
+            {
+                "name": "reviewer",
+                "model": None,
+                "policy": "read-only",
+                "reasoningEffort": None,
+                "tools": ["shell"],
+            }
+        ],
     }
 
 

@@ -16,7 +16,6 @@ from cody_core.schema.threads import (
 )
 from cody_core.schema.wire import (
     CancelBody,
-    ModelsBody,
     NewThreadBody,
     SubmitBody,
     ThreadBody,
@@ -29,6 +28,7 @@ from cody_core.schema.wire import (
     milliseconds_of,
     shape_of,
 )
+from cody_core.schema.wire_info import ModelsBody
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
