@@ -58,6 +58,7 @@ class Threads:
         self._stage = stage
         self._sidebar: Sidebar | None = None
         self._doomed: dict[str, Timer] = {}
+        self._going: set[str] = set()
         stage.before_leaving(self._delete_all)
 
     @property
@@ -244,12 +245,12 @@ class Threads:
         app.notify(note, timeout=UNDO_SECONDS, markup=False)
 
     def _undo(self) -> None:
-        if not self._doomed:
+        kept = [thread_id for thread_id in self._doomed if thread_id not in self._going]
+        if not kept:
             self._stage.say("There is nothing to take back")
             return
-        thread_id, timer = self._doomed.popitem()
-        timer.stop()
-        self._open(thread_id)
+        self._doomed.pop(kept[-1]).stop()
+        self._open(kept[-1])
 
     async def _delete_all(self) -> None:
         for thread_id, timer in list(self._doomed.items()):
@@ -260,10 +261,12 @@ class Threads:
         client = self._stage.client
         if client is None or thread_id not in self._doomed:
             return
+        self._going.add(thread_id)
         try:
             await client.delete_thread(thread_id)
         except CodyError as error:
             self._stage.say(error.message, "error")
         finally:
+            self._going.discard(thread_id)
             self._doomed.pop(thread_id, None)
         self._changed()

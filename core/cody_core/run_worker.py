@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from cody_core.errors import EventLogError, EventLogUnavailable
 from cody_core.eventlog import Beginning
 from cody_core.ids import new_id
 from cody_core.mirror import Mirror
+from cody_core.patience import impatient
 from cody_core.resources import Resources
 from cody_core.runqueue import Claim
 from cody_core.schema.requests import RunRequest
@@ -32,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 1.0
 """How long to wait before queue or log are asked again whose server was away."""
+LEAVING_SECONDS = 1.0
+"""How long a queue that is away is waited for where we end: others see what of it is over."""
 NOT_UNDERSTOOD = ErrorInfo(
     code="not_understood",
     message="the worker that took this run is of an older version than what submitted it: "
@@ -103,6 +107,7 @@ class RunWorker:
         self._live: dict[str, _Live] = {}
         self._serving: set[asyncio.Task[None]] = set()
         self._taking: asyncio.Task[None] | None = None
+        self._is_leaving = False
 
     @property
     def live(self) -> Mapping[str, RunRequest]:
@@ -126,6 +131,7 @@ class RunWorker:
             grace: Seconds they may go on for before they are ended.
             storing: Seconds that storing what they came to may take.
         """
+        self._is_leaving = True
         if self._taking is not None:
             self._taking.cancel()
             await asyncio.wait({self._taking})
@@ -201,7 +207,8 @@ class RunWorker:
             live.free()
             del self._live[mirror.run_id]
             if is_over or mirror.reducer.is_terminal:
-                with suppress(EventLogError):
+                patience = LEAVING_SECONDS if self._is_leaving else math.inf
+                with suppress(EventLogError), impatient(patience):
                     await self._queue.done(claim)
 
     async def _begin(self, run_id: str) -> Beginning:

@@ -9,14 +9,14 @@ from typing import cast
 
 import pytest
 import redis.asyncio
-from cody_core import run_worker
+from cody_core import run_worker, runtime
 from cody_core.client import Client
 from cody_core.eventlog.redis import WORK, meta_key
 from cody_core.patience import impatient
 from cody_core.providers.scripted import Hang, Say, ScriptedProvider
 from cody_core.runqueue.redis import GROUP
 from cody_core.schema.requests import SubmitRequest
-from support.core import ended, member, texts
+from support.core import ask, ended, member, texts
 from support.redis import RedisServer
 
 
@@ -144,3 +144,15 @@ async def test_a_run_that_is_being_begun_when_the_worker_stops_does_not_start(
     assert response.error is not None
     assert (response.status, response.error.code) == ("error", "interrupted")
     assert provider.requests == []
+
+
+async def test_a_worker_ends_soon_although_it_cannot_say_that_a_run_is_done(
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "GRACE_SECONDS", 0.1)
+    loop = asyncio.get_running_loop()
+    async with member(own_redis.url, ScriptedProvider([Say("Done.")])) as worker:
+        await ask(worker)
+        own_redis.stop()
+        began = loop.time()
+    assert loop.time() - began < 15, "without hurry it is tried for 30 s"
