@@ -106,9 +106,9 @@ class Runs:
         stored = await self._store.list_runs(thread_id) if is_stored else ()
         runs = {response.id: response for response in stored}
         unsaved = {response.id: response for response in self._persister.unsaved(thread_id)}
-        for run_id in [run.id for run in runs.values() if not run.is_terminal]:
-            if run_id not in unsaved and (live := await self._logged(run_id)) is not None:
-                runs[run_id] = live
+        for run in [run for run in stored if not run.is_terminal and run.id not in unsaved]:
+            found = await self._logged(run.id) or await self._when_settled(run)
+            runs[run.id] = found or run
         return runs | unsaved
 
     async def follow(self, run_id: str, *, after: str = START) -> AsyncGenerator[Sequence[Entry]]:

@@ -151,7 +151,7 @@ async def test_a_worker_ends_soon_although_it_cannot_say_that_a_run_is_done(
 ) -> None:
     monkeypatch.setattr(runtime, "GRACE_SECONDS", 0.1)
     loop = asyncio.get_running_loop()
-    async with member(own_redis.url, ScriptedProvider([Say("Done.")])) as worker:
+    async with member(own_redis.url, ScriptedProvider([[Say("Done.")]])) as worker:
         await ask(worker)
         own_redis.stop()
         began = loop.time()

@@ -152,6 +152,20 @@ async def test_a_run_that_was_left_open_is_found_when_it_has_been_ended(places: 
     assert finding.result() == ended == await places.store.get_run(RUN)
 
 
+async def test_a_thread_is_told_of_when_what_was_left_open_in_it_has_been_ended(
+    places: Places,
+) -> None:
+    left = response(status="in_progress", finish_reason=None)
+    await places.store.save_run(RunWrite(left, "1-0", owner="dead"))
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
+        reading = tasks.create_task(places.runs.all_of_thread(THREAD))
+        ended = left.model_copy(update={"status": "error", "updated_at": 3})
+        await places.store.save_run(RunWrite(ended, "2-0", owner="dead"))
+        assert not reading.done()
+        places.settled.set()
+    assert reading.result() == [ended]
+
+
 async def test_a_run_that_nobody_knows_is_not_found(places: Places) -> None:
     assert await places.runs.find(new_id()) is None
 
