@@ -41,11 +41,13 @@ def config(
     elif edit:
         _edit(config_path())
     else:
-        from cody_core.configured import rows
+        from cody_core.configured import ignored, rows
         from cody_core.settings import traced_settings
 
         flags = {"model": model, "policy": policy, "server": server, "token": token}
         _show(rows(*traced_settings(**flags)), as_json=json_)
+        for remark in ignored():
+            complain(remark)
 
 
 def _show(rows: Sequence[Row], *, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, SecretStr
 
 from cody_core.hiding import address
 from cody_core.settings import Settings
-from cody_core.sources import DEFAULT, Origin, SettingPath
+from cody_core.sources import DEFAULT, Origin, SettingPath, read_sources, remarks
 
 MASK: Final = "********"
 """Stands for a secret that is set, whatever its length."""
@@ -42,6 +42,15 @@ class Row:
 def rows(settings: Settings, origins: Mapping[SettingPath, Origin]) -> Sequence[Row]:
     """Return all settings, in their order; of tables that anybody may fill, what is in them."""
     return [row for field in Settings.model_fields for row in _rows(settings, field, origins)]
+
+
+def ignored() -> Sequence[str]:
+    """Return a remark on each variable that does not count in the ``.env`` file it is in.
+
+    Raises:
+        SettingsError: a source cannot be read.
+    """
+    return remarks(read_sources(Settings, {}))
 
 
 def _rows(settings: Settings, field: str, origins: Mapping[SettingPath, Origin]) -> Iterator[Row]:
