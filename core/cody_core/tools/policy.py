@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from cody_core.schema.requests import Policy
 from cody_core.tools import Intent, ToolKind
-from cody_core.tools.workspace import is_inside
+from cody_core.tools.workspace import is_above_home, is_inside
 
 Verdict: TypeAlias = Literal["run", "ask", "refuse"]
 
@@ -50,12 +51,19 @@ class Grant(BaseModel):
         return same and other.outside <= self.outside
 
 
-def judge(policy: Policy, kind: ToolKind, intent: Intent, workspace: Path) -> Verdict:
+def judge(
+    policy: Policy,
+    kind: ToolKind,
+    intent: Intent,
+    workspace: Path,
+    guarded: Iterable[Path] = (),
+) -> Verdict:
     """Decide about a call, grants left aside.
 
-    What lies outside the workspace is asked for under every policy but ``full-auto``.
+    What lies outside the workspace is asked for under every policy but ``full-auto``. ``guarded``
+    are the directories that do wherever they are.
     """
-    inside = all(is_inside(path, workspace) for path in intent.paths)
+    inside = not _outside(intent, workspace, guarded)
     if policy == "full-auto":
         return "run"
     if policy == "read-only" and kind != "read":
@@ -65,9 +73,15 @@ def judge(policy: Policy, kind: ToolKind, intent: Intent, workspace: Path) -> Ve
     return "ask"
 
 
-def needed_grant(tool: str, kind: ToolKind, intent: Intent, workspace: Path) -> Grant:
+def needed_grant(
+    tool: str,
+    kind: ToolKind,
+    intent: Intent,
+    workspace: Path,
+    guarded: Iterable[Path] = (),
+) -> Grant:
     """Return the narrowest grant that covers a call."""
-    outside = frozenset(str(path) for path in intent.paths if not is_inside(path, workspace))
+    outside = _outside(intent, workspace, guarded)
     command = intent.command or intent.preview or intent.summary
     words = leading_words(command) if kind == "execute" else None
     return Grant(tool=tool, words=words, outside=outside)
@@ -87,3 +101,10 @@ def leading_words(command: str) -> str:
     if Path(words[0]).name in WRAPPERS:
         return command
     return shlex.join(words[:LEADING_WORDS])
+
+
+def _outside(intent: Intent, workspace: Path, guarded: Iterable[Path]) -> frozenset[str]:
+    """Return the paths that do not lie in the workspace; all, if that is more than a home."""
+    if is_above_home(workspace):
+        return frozenset(map(str, intent.paths))
+    return frozenset(str(p) for p in intent.paths if not is_inside(p, workspace, guarded))

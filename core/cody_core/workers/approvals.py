@@ -53,12 +53,13 @@ class Approvals:
         Raises:
             RunClosed: the run ended before anybody could be asked.
         """
-        verdict = judge(self._policy, kind, intent, self._workspace)
+        guarded = self._grants.guarded
+        verdict = judge(self._policy, kind, intent, self._workspace, guarded)
         if verdict == "run":
             return None
         if verdict == "refuse":
             return f"The policy is {self._policy!r}: {call.name} may not run. Go on without it."
-        grant = needed_grant(call.name, kind, intent, self._workspace)
+        grant = needed_grant(call.name, kind, intent, self._workspace, guarded)
         if self._grants.allow(grant):
             return None
         answer = await self._ask(call, kind, intent, event)
