@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -12,21 +10,10 @@ from pydantic import BaseModel, ConfigDict
 
 from cody_core.schema.requests import Policy
 from cody_core.tools import Intent, ToolKind
+from cody_core.tools.commands import beginning, leading_words
 from cody_core.tools.workspace import is_above_home, is_inside
 
 Verdict: TypeAlias = Literal["run", "ask", "refuse"]
-
-LEADING_WORDS = 2
-# fmt: off
-WRAPPERS = frozenset({
-    "bash", "bun", "deno", "doas", "env", "eval", "exec", "find", "fish", "node", "nohup", "npx",
-    "parallel", "perl", "php", "python", "python3", "ruby", "sh", "source", "ssh", "sudo", "time",
-    "timeout", "uv", "uvx", "watch", "xargs", "zsh",
-})
-# fmt: on
-"""Programs whose arguments are programs: their leading words say nothing of what will happen."""
-
-_COMPOUND = re.compile(r"[;&|<>`$(){}\n\r\\*?~#!\[\]]")
 
 
 class Grant(BaseModel):
@@ -87,20 +74,20 @@ def needed_grant(
     return Grant(tool=tool, words=words, outside=outside)
 
 
-def leading_words(command: str) -> str:
-    """Return what commands must begin with to count as alike: the program and its first argument.
+def covered(grant: Grant) -> str:
+    """Say in words what else may run once such a grant is given for longer than one call."""
+    if grant.words is None:
+        return f"every call of {grant.tool} {_places(grant)}"
+    where = f" {_places(grant)}" if grant.outside else ""
+    if (words := beginning(grant.words)) is None:
+        return f"this very command{where}"
+    return f"every command that begins with {words!r}{where}"
 
-    A command that is more than one plain program is only like itself.
-    """
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        return command
-    if not words or _COMPOUND.search(command) or "=" in words[0]:
-        return command
-    if Path(words[0]).name in WRAPPERS:
-        return command
-    return shlex.join(words[:LEADING_WORDS])
+
+def _places(grant: Grant) -> str:
+    if not grant.outside:
+        return "in the workspace"
+    return f"in the workspace and for {', '.join(sorted(grant.outside))}"
 
 
 def _outside(intent: Intent, workspace: Path, guarded: Iterable[Path]) -> frozenset[str]:
