@@ -201,6 +201,26 @@ def test_reasoning_goes_back_only_as_blocks_and_only_to_where_it_came_from() -> 
     assert messages(PROMPT, own, PROMPT, said) == [USER, USER, answer("So.")]
 
 
+def test_thoughts_go_back_to_where_they_came_from_if_their_turn_made_calls() -> None:
+    own, foreign = (
+        Reasoning(
+            id="r1",
+            content="Hm",
+            provider_data=ProviderData(provider_id=provider, data={"reasoning_content": True}),
+        )
+        for provider in ("local", "other")
+    )
+    said = Message(id="m1", content="So.")
+    step: list[Item] = [called("a"), output("a", "1")]
+    calling = {**answer(None, "a"), "reasoning_content": "Hm"}
+    assert messages(PROMPT, own, *step) == [USER, calling, tool("a", "1")]
+    assert messages(PROMPT, own, *step, PROMPT, own, said) == [
+        *(USER, calling, tool("a", "1")),
+        *(USER, answer("So.")),
+    ]
+    assert messages(PROMPT, foreign, *step) == [USER, answer(None, "a"), tool("a", "1")]
+
+
 def test_only_openai_itself_is_sent_its_newest_parameters() -> None:
     spec = ToolSpec(name="stat", description="Look.", parameters={"type": "object"})
     request = ask(
