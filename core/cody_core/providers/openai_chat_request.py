@@ -20,6 +20,7 @@ from typing import Any
 
 from cody_core.providers._openai_calls import wire_arguments, wire_name
 from cody_core.providers._openai_draft import THOUGHTS
+from cody_core.providers._openai_efforts import ALL, COMMON, effort_for
 from cody_core.schema.items import (
     Cancelled,
     ErrorItem,
@@ -37,15 +38,19 @@ from cody_core.schema.requests import SCRIPT_TOOL, ModelRequest, ToolSpec
 Json = dict[str, Any]
 
 
-def build(request: ModelRequest, *, provider_id: str, is_openai: bool) -> Json:
+def build(
+    request: ModelRequest, *, provider_id: str, is_openai: bool, takes_all_efforts: bool = False
+) -> Json:
     """Return the body of a streamed request.
 
-    Compatible servers are given the oldest names, and nothing that only OpenAI knows.
+    Compatible servers are given the oldest names, and nothing that only OpenAI knows: of levels of
+    effort those that are common, unless it is said that all are taken.
     """
+    efforts = ALL if is_openai or takes_all_efforts else COMMON
     limit = "max_completion_tokens" if is_openai else "max_tokens"
     optional = {
         "tools": [_tool(tool) for tool in request.tools],
-        "reasoning_effort": request.reasoning_effort,
+        "reasoning_effort": effort_for(request.model, request.reasoning_effort, efforts),
         "prompt_cache_key": request.cache_key if is_openai else None,
         limit: request.max_output_tokens,
     }
