@@ -138,11 +138,14 @@ class Script:
         if not self._calls and not self._timers:
             message = "the script waits for a promise that nothing can settle"
             raise EngineError("stalled", message)
-        self._channel.send({"idle": self._heard})
-        timeout = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+        timeout = None
+        if self._timers:
+            timeout = max(0.0, self._timers[0][0] - time.monotonic())
+        else:
+            # To sleep is the script's own time, whatever else it waits for.
+            self._channel.send({"idle": self._heard})
         answered = self._channel.receive(timeout)
         if answered is None:
-            self._channel.send({"busy": True})
             self._world.tell("wake", heapq.heappop(self._timers)[1])
             return
         self._heard += 1
