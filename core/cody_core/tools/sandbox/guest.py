@@ -79,6 +79,10 @@ class Script:
             outcome = _failure(str(error), error.code, retire=True)
         except MemoryError:
             outcome = _failure("the script used too much memory", "memory_limit", retire=True)
+        except Exception:  # noqa: BLE001 - whatever it is, a script did it, and is told
+            # It may change what all objects have, those of the engine too: its own loss.
+            text = "the script made its own world unusable: leave what all objects have as it is"
+            outcome = _failure(text, "script_error", retire=True)
         return {"done": outcome}
 
     def _outcome(self) -> Message:
