@@ -358,6 +358,14 @@ async def test_thoughts_by_another_name_do_not_go_back(
     assert [item.provider_data for item in whole] == [None, None]
 
 
+async def test_half_a_character_does_not_end_the_answer(
+    server: WireServer, provider: Provider
+) -> None:
+    server.answers(chunks_of(r'{"content": "a\ud83d"}', '{"content": "b"}', reason="stop"))
+    payloads = await collect(provider.stream(ask()))
+    assert payloads == [*streamed(message("a?b"), "a?", "b"), end("stop", None)]
+
+
 async def test_a_server_without_a_key_gets_a_placeholder(
     server: WireServer, provider: Provider
 ) -> None:
