@@ -53,15 +53,25 @@ def config(
 def _show(rows: Sequence[Row], *, as_json: bool) -> None:
     if as_json:
         said = {
-            row.name: {"value": row.value, "source": row.origin.source, "name": row.origin.name}
+            row.name: {
+                "value": row.value,
+                "source": row.origin.source,
+                "name": row.origin.name,
+                **({"sought": row.sought} if row.sought else {}),
+            }
             for row in rows
         }
         typer.echo(json.dumps(said, indent=2))
         return
-    shortened = [(row.name, _said(row.value), str(row.origin)) for row in rows]
+    shortened = [(row.name, _said(row.value), _origin(row)) for row in rows]
     width = max(len(name) for name, _, _ in shortened)
     for name, value, origin in shortened:
         typer.echo(f"{name:<{width}}  {value:<32}  {origin}")
+
+
+def _origin(row: Row) -> str:
+    """Say where a setting comes from, or where it could and does not."""
+    return f"not set: {' or '.join(row.sought)}" if row.sought else str(row.origin)
 
 
 def _said(value: object) -> str:

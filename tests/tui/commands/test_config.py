@@ -54,6 +54,7 @@ def test_every_setting_is_shown_with_where_it_comes_from(monkeypatch: pytest.Mon
     assert " ".join(rows["openai_api_key"].split()) == "******** .env OPENAI_API_KEY"
     assert " ".join(rows["policy"].split()) == "read-only flag"
     assert " ".join(rows["max_runs"].split()) == "256 default"
+    assert " ".join(rows["anthropic_api_key"].split()) == "- not set: ANTHROPIC_API_KEY"
     assert KEY not in done.stdout
 
 
