@@ -16,7 +16,7 @@ from cody_core.settings import (
     UiSettings,
     load_settings,
 )
-from cody_core.sources import HARMLESS, WITH_KEY, variables
+from cody_core.sources import HARMLESS
 from pydantic import SecretStr
 
 KEY = "sk-very-secret"
@@ -136,76 +136,6 @@ def test_every_variable_is_read_from_the_environment_and_what_is_harmless_from_f
             return
     providers = {"providers": expected} if field == "providers" else {"providers": ANY}
     assert dict(load_settings()) == dict(before) | {field: expected} | providers
-
-
-def test_what_an_env_file_may_not_decide_is_known_by_name() -> None:
-    assert set(Settings.model_fields) - HARMLESS - set(WITH_KEY) == {
-        *("policy", "agents", "workspace", "home", "providers", "server", "serve"),
-        *("host", "token", "redis_url", "bindings"),
-    }
-
-
-@pytest.mark.parametrize("name", ["openai", "anthropic", "convex"])
-def test_an_address_in_an_env_file_counts_only_with_the_key_that_is_sent_there(
-    name: str, directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    field = "convex_url" if name == "convex" else f"{name}_base_url"
-    (address,), (key,) = variables(Settings, field), variables(Settings, WITH_KEY[field])
-
-    def found() -> object:
-        return getattr(load_settings(), field)
-
-    toml(f'{field} = "https://mine"')
-    (directory / ".env").write_text(f"{address}=https://theirs\n")
-    assert found() == "https://mine"
-    (directory / ".env").write_text(f"{address}=https://theirs\n{key}=theirs\n")
-    assert found() == "https://theirs"
-    (directory / ".env.local").write_text(f"{key}={KEY}\n")
-    assert found() == "https://mine"
-    (directory / ".env.local").unlink()
-    monkeypatch.setenv(key, KEY)
-    assert found() == "https://mine"
-
-
-def test_an_env_file_cannot_have_a_variable_of_the_environment_in_what_it_says(
-    directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
-    (directory / ".env").write_text(
-        "NAME=a\nOPENAI_API_KEY=${ANTHROPIC_API_KEY}\nOPENAI_BASE_URL=http://x\n"
-        "CODY_SYSTEM='${NAME}${ANTHROPIC_API_KEY}${NONE:-c}'\nOPENROUTER_API_KEY=${HOME}\n"
-    )
-    settings = load_settings()
-    assert (settings.openai_api_key, settings.openai_base_url) == (None, None)
-    assert settings.system == "ac"
-    assert key_of(settings, "openrouter") is None
-
-
-def test_what_does_not_count_in_an_env_file_is_said_with_where_it_would(
-    directory: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    (directory / ".env").write_text("CODY_POLICY=full-auto\nREDIS_URL=redis://theirs\n")
-    (directory / ".env.local").write_text(f"OPENAI_BASE_URL=http://{KEY}\n")
-    with caplog.at_level("INFO"):
-        load_settings()
-    config = str(config_path())
-    assert sorted((record.levelname, record.message) for record in caplog.records) == [
-        (
-            "INFO",
-            "REDIS_URL in .env is ignored: whoever wrote that file must not decide about it;"
-            f" set it in the environment, or as 'redis_url' in {config!r}",
-        ),
-        (
-            "WARNING",
-            "CODY_POLICY in .env is ignored: whoever wrote that file must not decide about it;"
-            f" set it in the environment, or as 'policy' in {config!r}",
-        ),
-        (
-            "WARNING",
-            "OPENAI_BASE_URL in .env.local is ignored: its key is not in that file;"
-            f" set it in the environment, or as 'openai_base_url' in {config!r}",
-        ),
-    ]
 
 
 def test_every_variable_of_the_settings_is_tested() -> None:

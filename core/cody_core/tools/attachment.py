@@ -36,7 +36,9 @@ async def attachment(path: str, workspace: Path, guarded: Iterable[Path] = ()) -
     try:
         found = resolve(path, workspace)
         if not is_inside(found, workspace, guarded):
-            msg = f"{path!r} lies outside the workspace or is private, and is not attached"
+            is_private = found.is_relative_to(resolve(".", workspace))
+            why = "is private" if is_private else "lies outside the workspace"
+            msg = f"{path!r} {why} and is not attached"
             raise InvalidRequest(msg)
         return await in_thread(partial(_read, found, label(found, workspace)))
     except ToolError as error:

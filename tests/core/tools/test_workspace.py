@@ -129,7 +129,7 @@ async def test_what_is_private_is_neither_offered_nor_attached(user: Path) -> No
         assert await client.find_files("") == ["notes/a.txt"]
         assert (await client.read_attachment("notes/a.txt")).content.startswith(SECRET)
         for path in ("data/keys.txt", "config/cody/providers/mine.txt", ".ssh/key"):
-            with pytest.raises(InvalidRequest, match="private"):
+            with pytest.raises(InvalidRequest, match="is private"):
                 await client.read_attachment(path)
 
 
