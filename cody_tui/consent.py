@@ -93,11 +93,13 @@ def _described(question: ApprovalRequested) -> str:
     """Return the question and as much of its preview as fits a screen; the rest is counted."""
     summary = one_line(unmistakable(question.summary), 200)
     head = f"? {one_line(unmistakable(question.tool), 64)} wants to {question.kind}: {summary}"
+    covers = one_line(unmistakable(question.covers or ""), 200)
+    end = [f"  s and a allow: {covers}"] if covers else []
     whole = question.preview if question.preview is not None else question.summary
     if whole == summary:
-        return head
+        return "\n".join([head, *end])
     lines = unmistakable(whole).splitlines()
     shown = [f"  {line}" for line in lines[:PREVIEW_LINES]]
     if len(lines) > PREVIEW_LINES:
         shown.append(f"  … {len(lines) - PREVIEW_LINES} more lines")
-    return "\n".join([head, *shown])
+    return "\n".join([head, *shown, *end])

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeAlias, get_args
 
-from cody_tui.commands.invocation import open_client, settings_with
+from cody_tui.commands.invocation import open_client
 
 if TYPE_CHECKING:
     from cody_core.schema.threads import Thread
@@ -53,7 +53,7 @@ def models() -> Sequence[Offer]:
     """Return the models that can be used; of those whose owner is known, the bare names."""
     from cody_core.providers.catalog import known_models, resolve
 
-    settings = settings_with()
+    settings = _settings()
     found = list[Offer]()
     for info in known_models(settings):
         found.append((info.name, "the default" if info.is_default else ""))
@@ -67,7 +67,7 @@ def agents() -> Sequence[Offer]:
     """Return the agents there are."""
     from cody_core.settings import DEFAULT_AGENT
 
-    named = settings_with().agents
+    named = _settings().agents
     return [(DEFAULT_AGENT, "the usual one"), *((n, a.model or "") for n, a in named.items())]
 
 
@@ -82,7 +82,7 @@ def threads() -> Sequence[Offer]:
     """Return the threads that changed last, with their titles."""
     import asyncio
 
-    return [(thread.id, thread.title) for thread in asyncio.run(_threads(settings_with()))]
+    return [(thread.id, thread.title) for thread in asyncio.run(_threads(_settings()))]
 
 
 def themes() -> Sequence[Offer]:
@@ -118,6 +118,14 @@ def _silence() -> Iterator[None]:
         yield
     except (CodyError, OSError, TimeoutError):
         return
+
+
+def _settings() -> Settings:
+    """Read the settings, and log nothing: it would be written where somebody types."""
+    from cody_core.settings import traced_settings
+
+    settings, _ = traced_settings()
+    return settings
 
 
 async def _threads(settings: Settings) -> Sequence[Thread]:

@@ -41,25 +41,37 @@ def config(
     elif edit:
         _edit(config_path())
     else:
-        from cody_core.configured import rows
+        from cody_core.configured import ignored, rows
         from cody_core.settings import traced_settings
 
         flags = {"model": model, "policy": policy, "server": server, "token": token}
         _show(rows(*traced_settings(**flags)), as_json=json_)
+        for remark in ignored():
+            complain(remark)
 
 
 def _show(rows: Sequence[Row], *, as_json: bool) -> None:
     if as_json:
         said = {
-            row.name: {"value": row.value, "source": row.origin.source, "name": row.origin.name}
+            row.name: {
+                "value": row.value,
+                "source": row.origin.source,
+                "name": row.origin.name,
+                **({"sought": row.sought} if row.sought else {}),
+            }
             for row in rows
         }
         typer.echo(json.dumps(said, indent=2))
         return
-    shortened = [(row.name, _said(row.value), str(row.origin)) for row in rows]
+    shortened = [(row.name, _said(row.value), _origin(row)) for row in rows]
     width = max(len(name) for name, _, _ in shortened)
     for name, value, origin in shortened:
         typer.echo(f"{name:<{width}}  {value:<32}  {origin}")
+
+
+def _origin(row: Row) -> str:
+    """Say where a setting comes from, or where it could and does not."""
+    return f"not set: {' or '.join(row.sought)}" if row.sought else str(row.origin)
 
 
 def _said(value: object) -> str:

@@ -70,6 +70,7 @@ class Approval(Vertical, can_focus=True):
         display: none;
         & .approval--line { height: 1; }
         & .approval--question { width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
+        & .approval--covers { color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis; }
         & .approval--kind { width: auto; padding: 0 0 0 2; color: $text-muted; }
         & _Preview { height: auto; scrollbar-size-vertical: 1; }
         & OneLine { display: none; }
@@ -124,13 +125,15 @@ class Approval(Vertical, can_focus=True):
         self._kind = Static(classes="approval--kind")
         self._text = Static()
         self._preview = _Preview(self._text)
+        self._covers = Static(classes="approval--line approval--covers")
         self._keys = Static(classes="approval--line")
         self._reason = OneLine()
 
     def compose(self) -> ComposeResult:
-        """Put the question above what it is about, and the keys below."""
+        """Put the question above what it is about, and below what answers cover, and the keys."""
         yield Horizontal(self._question, self._kind, classes="approval--line")
         yield self._preview
+        yield self._covers
         yield self._keys
         yield self._reason
 
@@ -182,6 +185,9 @@ class Approval(Vertical, can_focus=True):
         self._text.update(_content(preview, said))
         self._preview.display = bool(preview)
         self._preview.scroll_home(animate=False)
+        covers = in_words(one_line(unmistakable(question.covers or ""), SUMMARY_LENGTH), said)
+        self._covers.update(Content(f"session and always allow: {covers}"))
+        self._covers.display = bool(covers)
         self._ask_for_reason(False)
         self.display = True
         if takes_focus:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, SecretStr
 
 from cody_core.hiding import address
 from cody_core.settings import Settings
-from cody_core.sources import DEFAULT, Origin, SettingPath
+from cody_core.sources import DEFAULT, Origin, SettingPath, read_sources, remarks, variables
 
 MASK: Final = "********"
 """Stands for a secret that is set, whatever its length."""
@@ -26,11 +26,13 @@ class Row:
         path: The names that lead to it in ``config.toml``.
         value: What it is, as JSON could say it; ``None`` where it is not set.
         origin: Where that comes from.
+        sought: The variables that were looked for, where it is not set.
     """
 
     path: SettingPath
     value: Any
     origin: Origin
+    sought: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -40,8 +42,20 @@ class Row:
 
 
 def rows(settings: Settings, origins: Mapping[SettingPath, Origin]) -> Sequence[Row]:
-    """Return all settings, in their order; of tables that anybody may fill, what is in them."""
+    """Return all settings, in their order; of tables that anybody may fill, what is in them.
+
+    Keys of providers that there could be are among them.
+    """
     return [row for field in Settings.model_fields for row in _rows(settings, field, origins)]
+
+
+def ignored() -> Sequence[str]:
+    """Return a remark on each variable that does not count in the ``.env`` file it is in.
+
+    Raises:
+        SettingsError: a source cannot be read.
+    """
+    return remarks(read_sources(Settings, {}))
 
 
 def _rows(settings: Settings, field: str, origins: Mapping[SettingPath, Origin]) -> Iterator[Row]:
@@ -53,7 +67,22 @@ def _rows(settings: Settings, field: str, origins: Mapping[SettingPath, Origin])
         paths = [path for path in origins if path[0] == field]
     for path in paths:
         said = origins.get(path) or origins.get(path[:1]) or Origin(DEFAULT)
-        yield Row(path, _plain(_at(settings, path), path[-1]), said)
+        found = _plain(_at(settings, path), path[-1])
+        sought = variables(Settings, field) if found is None and len(path) == 1 else ()
+        yield Row(path, found, said, tuple(sought))
+    if field == "providers":
+        yield from _missing_keys(settings)
+
+
+def _missing_keys(settings: Settings) -> Iterator[Row]:
+    """Yield the keys that are looked for by a variable of their own, and were not found."""
+    for name in settings.provider_names:
+        provider = settings.provider(name)
+        if provider is None or provider.api_key is not None or name in ("openai", "anthropic"):
+            continue
+        if provider.api_key_env is not None:
+            path = ("providers", name, "api_key")
+            yield Row(path, None, Origin(DEFAULT), (provider.api_key_env,))
 
 
 def _at(value: Any, path: SettingPath) -> Any:

@@ -8,12 +8,14 @@ and the settings have to be waited for.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 ENV_FILES: Final = (".env", ".env.local")
 """Read from the directory the program is started in; the second wins."""
+_REFERENCE: Final = re.compile(r"\$\{(?P<name>[^}:]*)(?::-(?P<otherwise>[^}]*))?\}")
 
 
 class Glance(NamedTuple):
@@ -29,8 +31,8 @@ def glance() -> Glance | None:
     """Return what the settings say, or ``None`` if that takes ``load_settings`` to tell."""
     try:
         toml = _read_toml(config_path())
-        variables = {**_env_files(), **_by_name(os.environ)}
-        if variables.get("cody_ui") is not None:  # it would be laid over what config.toml says
+        variables = _by_name(os.environ)
+        if "cody_ui" in variables or _looks_in_env_files():  # laid over what config.toml says
             return None
         home = variables.get("cody_home")
         return _checked(toml.get("home") if home is None else home, toml.get("ui", {}))
@@ -41,6 +43,30 @@ def glance() -> Glance | None:
 def environment() -> dict[str, str]:
     """Return the variables this program was started with."""
     return dict(os.environ)
+
+
+def env_file(path: str) -> dict[str, str]:
+    """Return the variables that an ``.env`` file sets to something; none if it is not there.
+
+    ``${NAME}`` stands for what the file itself has set before. It is no way to the variables of
+    the environment: whoever wrote the file could have one of them sent somewhere.
+
+    Raises:
+        OSError: it cannot be read.
+        UnicodeDecodeError: it is no text.
+    """
+    if not os.path.exists(path):
+        return {}
+    from dotenv import dotenv_values
+
+    found: dict[str, str] = {}
+
+    def said(match: re.Match[str]) -> str:
+        return found.get(match["name"], match["otherwise"] or "")
+
+    for name, value in dotenv_values(path, encoding="utf-8", interpolate=False).items():
+        found[name] = _REFERENCE.sub(said, value or "")
+    return {name: value for name, value in found.items() if value}
 
 
 def config_path() -> Path:
@@ -78,16 +104,13 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.load(file)
 
 
-def _env_files() -> Mapping[str, str | None]:
-    found: dict[str, str | None] = {}
-    for path in map(Path, ENV_FILES):
-        if path.is_fifo():  # what is in it can be read once
+def _looks_in_env_files() -> bool:
+    for path in ENV_FILES:
+        if Path(path).is_fifo():  # what is in it can be read once
             raise OSError(path)
-        if path.is_file():
-            from dotenv import dotenv_values
-
-            found.update(_by_name(dotenv_values(path, encoding="utf-8")))
-    return found
+        if "cody_ui" in _by_name(env_file(path)):
+            return True
+    return False
 
 
 def _by_name(variables: Mapping[str, Any]) -> dict[str, Any]:

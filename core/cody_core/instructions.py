@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import platform
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 
+from cody_core.errors import ToolError
 from cody_core.schema.requests import Policy
+from cody_core.tools.reading import open_regular
+from cody_core.tools.workspace import is_inside, resolve
+
+logger = logging.getLogger(__name__)
 
 AGENTS_FILE = "AGENTS.md"
 MAX_AGENTS_BYTES = 32_768
@@ -19,8 +27,12 @@ _RULES: dict[Policy, str] = {
 }
 
 
-def instructions(workspace: Path, policy: Policy, today: date) -> str:
-    """Return the prompt; the workspace's ``AGENTS.md`` is included, cut where it is too long."""
+def instructions(workspace: Path, policy: Policy, today: date, guarded: Iterable[Path] = ()) -> str:
+    """Return the prompt; the workspace's ``AGENTS.md`` is included, cut where it is too long.
+
+    It is sent to the provider without anybody being asked. So it is left out if it is a link to
+    what lies outside the workspace, or in one of the ``guarded`` directories.
+    """
     parts = [
         "You are Cody, a careful assistant in the user's terminal. Answer in Markdown, to the",
         "point. Use the tools when looking is better than guessing, and say what you changed.\n\n"
@@ -28,18 +40,23 @@ def instructions(workspace: Path, policy: Policy, today: date) -> str:
         f"Date: {today.isoformat()}. Workspace: {workspace}.\nPolicy: {policy}. {_RULES[policy]}",
     ]
     text = " ".join(parts)
-    if own := _agents_file(workspace / AGENTS_FILE):
+    if own := _agents_file(workspace, guarded):
         text += f"\n\n# {AGENTS_FILE} of the workspace\n\n{own}"
     return text
 
 
-def _agents_file(path: Path) -> str:
+def _agents_file(workspace: Path, guarded: Iterable[Path]) -> str:
     try:
-        if not path.is_file():
+        path = resolve(AGENTS_FILE, workspace)
+        if not is_inside(path, workspace, guarded):
+            logger.warning("%s is left out: it leads out of the workspace", AGENTS_FILE)
             return ""
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(path, AGENTS_FILE), "rb") as file:
             data = file.read(MAX_AGENTS_BYTES + 1)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except (OSError, ToolError) as error:
+        logger.warning("%s is left out: %s", AGENTS_FILE, error)
         return ""
     text = data[:MAX_AGENTS_BYTES].decode("utf-8", errors="replace").strip()
     return f"{text}\n[cut off]" if len(data) > MAX_AGENTS_BYTES else text

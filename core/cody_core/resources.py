@@ -24,6 +24,7 @@ from cody_core.tools.builtin import builtin_tools
 from cody_core.tools.registry import Registry
 from cody_core.tools.sandbox import Sandbox
 from cody_core.tools.sandbox.host import ProcessSandbox
+from cody_core.tools.workspace import guarded_places
 
 if TYPE_CHECKING:
     from cody_core.stores.convex import ConvexStore
@@ -78,11 +79,16 @@ async def open_resources(
             queue=queue,
             store=store,
             providers=pool,
-            tools=tools or Registry(builtin_tools(environment(), secrets=settings.secrets)),
+            tools=tools or _tools(settings),
             sandbox=await stack.enter_async_context(ProcessSandbox(settings.home / "sandbox")),
             process=process,
             tasks=await stack.enter_async_context(task_group()),
         )
+
+
+def _tools(settings: Settings) -> Registry:
+    guarded = guarded_places(settings)
+    return Registry(builtin_tools(environment(), secrets=settings.secrets, guarded=guarded))
 
 
 @asynccontextmanager

@@ -62,6 +62,7 @@ from cody_core.submitting import Submissions
 from cody_core.tools.attachment import attachment
 from cody_core.tools.file_search import Listing
 from cody_core.tools.registry import Registry
+from cody_core.tools.workspace import guarded_places
 from cody_core.workers.approvals import once_key
 from cody_core.workers.outbox import Outbox
 from cody_core.workers.persist import Persister
@@ -131,7 +132,8 @@ class Runtime:
         self._settled = asyncio.Event()
         self._runs = Runs(resources.log, resources.store, self._persister, self._settled)
         self._worker = RunWorker(resources, self._persister, history=self._history)
-        self._files = Listing(settings.workspace)
+        self._guarded = guarded_places(settings)
+        self._files = Listing(settings.workspace, guarded=self._guarded)
         self._recovery: asyncio.Task[None] | None = None
         self._warming: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
@@ -367,7 +369,7 @@ class Runtime:
 
     async def read_attachment(self, path: str) -> Attachment:
         """Return the text of a workspace file; see ``Client.read_attachment``."""
-        return await attachment(path, self._settings.workspace)
+        return await attachment(path, self._settings.workspace, self._guarded)
 
     async def _history(self, run: RunRequest) -> Sequence[Response]:
         runs = await self._runs.of_thread(run.thread_id)

@@ -2,8 +2,8 @@
 
 No module reads the environment but this one, ``sources`` and ``glance``. Later sources win:
 defaults < what the first run kept < ``config.toml`` < ``.env`` < ``.env.local`` < environment <
-flags. In ``config.toml`` settings go by their field names, in the environment by the names listed
-at each field.
+flags; ``sources`` says what does not count in ``.env`` files. In ``config.toml`` settings go by
+their field names, in the environment by the names listed at each field.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from cody_core.sources import (
     Source,
     did_you_mean,
     key_variables,
+    log_remarks,
     merged,
     origins,
     read_sources,
@@ -301,7 +302,8 @@ def load_settings(**flags: Any) -> Settings:
     Raises:
         SettingsError: a source cannot be read or a value is malformed; the message names which.
     """
-    settings, _ = traced_settings(**flags)
+    settings, _, sources = _read(flags)
+    log_remarks(sources)
     return settings
 
 
@@ -313,6 +315,13 @@ def traced_settings(**flags: Any) -> tuple[Settings, Mapping[SettingPath, Origin
     Raises:
         SettingsError: a source cannot be read or a value is malformed; the message names which.
     """
+    settings, found, _ = _read(flags)
+    return settings, found
+
+
+def _read(
+    flags: Mapping[str, Any],
+) -> tuple[Settings, Mapping[SettingPath, Origin], Sequence[Source]]:
     said = {name: value for name, value in flags.items() if value is not None}
     sources: Sequence[Source] = ()
     try:
@@ -327,7 +336,7 @@ def traced_settings(**flags: Any) -> tuple[Settings, Mapping[SettingPath, Origin
     found = origins(sources)
     settings = settings.model_copy(update={"providers": _with_files(settings)})
     settings = settings.model_copy(update={"providers": _with_keys(settings, found)})
-    return _with_kept(settings, found), found
+    return _with_kept(settings, found), found, sources
 
 
 def _with_kept(settings: Settings, found: dict[SettingPath, Origin]) -> Settings:

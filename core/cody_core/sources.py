@@ -2,29 +2,51 @@
 
 Later ones win: ``config.toml`` < ``.env`` < ``.env.local`` < environment < flags. Tables are laid
 over each other key by key, so that a setting in a table has a source of its own.
+
+The ``.env`` files are of the directory the program is started in, which may be a clone of anybody's
+repository, and a model may have written them. So only what neither grants nor redirects anything
+counts there, ``HARMLESS``, and an address only together with the key that is sent to it.
 """
 
 from __future__ import annotations
 
 import difflib
+import logging
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from dotenv import dotenv_values
 from pydantic import AliasChoices
-from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
+from pydantic_settings import BaseSettings, EnvSettingsSource
 
 from cody_core.errors import SettingsError
-from cody_core.glance import ENV_FILES, config_path, environment
+from cody_core.glance import ENV_FILES, config_path, env_file, environment
+
+logger = logging.getLogger(__name__)
 
 DEFAULT: Final = "default"
 FIRST_RUN: Final = "first run"
 CONFIG_FILE: Final = "config.toml"
 ENVIRONMENT: Final = "environment"
 FLAG: Final = "flag"
+
+# fmt: off
+HARMLESS: Final = frozenset({
+    "model", "provider_id", "system", "reasoning_effort", "tool_mode", "ui", "store", "port",
+    "openai_api_key", "anthropic_api_key", "convex_deploy_key",
+    "max_iterations", "max_runs", "max_retries", "max_output_tokens", "context_tokens",
+    "claim_seconds", "log_ttl", "demo_delay",
+})
+# fmt: on
+"""The settings that an ``.env`` file may make, by field."""
+WITH_KEY: Final[Mapping[str, str]] = {
+    "openai_base_url": "openai_api_key",
+    "anthropic_base_url": "anthropic_api_key",
+    "convex_url": "convex_deploy_key",
+}
+"""Addresses that it may name if the key that counts, and would be sent there, is in it, too."""
 
 SettingPath: TypeAlias = tuple[str, ...]
 """The names that lead to a setting: its field, and further ones inside a table."""
@@ -49,11 +71,16 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A source, what it says by field, and by which variables."""
+    """A source, what it says by field, and by which variables.
+
+    Attributes:
+        ignored: The fields of which it says something that does not count; see ``HARMLESS``.
+    """
 
     name: str
     values: Mapping[str, Any]
     variables: Mapping[str, str] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
 
     def origin(self, path: SettingPath) -> Origin:
         """Return the origin of what it says of a setting."""
@@ -70,14 +97,30 @@ def read_sources(settings: type[BaseSettings], flags: Mapping[str, Any]) -> Sequ
         TOMLDecodeError: ``config.toml`` is no TOML.
         SettingsError: of pydantic-settings; a variable is no JSON where it should be.
     """
-    there = [name for name in ENV_FILES if Path(name).exists()]
-    dotenv = [DotEnvSettingsSource(settings, env_file=name) for name in there]
-    return (
+    sources = (
         Source(CONFIG_FILE, _read_toml(settings, config_path())),
-        *(_of_variables(n, settings, source) for n, source in zip(there, dotenv, strict=True)),
+        *(_of_variables(name, settings, _env_source(settings, name)) for name in ENV_FILES),
         _of_variables(ENVIRONMENT, settings, EnvSettingsSource(settings)),
         Source(FLAG, flags),
     )
+    said_by = {each: source.name for source in sources for each in source.values}
+    return [_harmless(s, said_by) if s.name in ENV_FILES else s for s in sources]
+
+
+def remarks(sources: Sequence[Source]) -> Sequence[str]:
+    """Say of each variable in an ``.env`` file that does not count where it would."""
+    return [
+        f"{source.variables[each]} in {source.name} is ignored: {_instead(each)}"
+        for source in sources
+        for each in source.ignored
+    ]
+
+
+def log_remarks(sources: Sequence[Source]) -> None:
+    """Log them; as a warning where no project has a variable of that name for its own purposes."""
+    for remark in remarks(sources):
+        is_ours = remark.startswith(("CODY_", "CORE2_", "OPENAI_", "ANTHROPIC_"))
+        logger.log(logging.WARNING if is_ours else logging.INFO, "%s", remark)
 
 
 def merged(sources: Sequence[Source]) -> dict[str, Any]:
@@ -102,8 +145,7 @@ def origins(sources: Sequence[Source]) -> dict[SettingPath, Origin]:
 def key_variables() -> Mapping[str, tuple[str, Origin]]:
     """Return all variables that are set to something, with where: providers name some for keys."""
     found: dict[str, tuple[str, Origin]] = {}
-    read: list[tuple[str, Mapping[str, str | None]]]
-    read = [(name, dotenv_values(name)) for name in ENV_FILES]
+    read = [(name, env_file(name)) for name in ENV_FILES]
     for source, values in (*read, (ENVIRONMENT, environment())):
         found |= {name: (v, Origin(source, name)) for name, v in values.items() if v}
     return found
@@ -157,6 +199,30 @@ def variables(settings: type[BaseSettings], name: str) -> Sequence[str]:
     """Return all variables that a field is set by."""
     alias = settings.model_fields[name].validation_alias
     return [str(a) for a in (alias.choices if isinstance(alias, AliasChoices) else [alias])]
+
+
+def _env_source(settings: type[BaseSettings], path: str) -> EnvSettingsSource:
+    source = EnvSettingsSource(settings)
+    source.env_vars = {name.lower(): value for name, value in env_file(path).items()}
+    return source
+
+
+def _harmless(source: Source, said_by: Mapping[str, str]) -> Source:
+    """Leave out what does not count in a file; ``said_by`` says whose word on each field does."""
+    counts = {
+        each: value
+        for each, value in source.values.items()
+        if each in HARMLESS or said_by.get(WITH_KEY.get(each, "")) == source.name
+    }
+    ignored = tuple(each for each in source.values if each not in counts)
+    return replace(source, values=counts, ignored=ignored)
+
+
+def _instead(field_name: str) -> str:
+    where = f"set it in the environment, or as {field_name!r} in {str(config_path())!r}"
+    if field_name in WITH_KEY:
+        return f"its key is not in that file; {where}"
+    return f"whoever wrote that file must not decide about it; {where}"
 
 
 def _of_variables(name: str, settings: type[BaseSettings], source: EnvSettingsSource) -> Source:

@@ -15,6 +15,7 @@ from cody_core.schema.models import ModelInfo
 from cody_core.schema.requests import RunRequest, SubmitRequest, ToolMode
 from cody_core.schema.threads import Thread, ThreadRequest, title_of
 from cody_core.settings import DEFAULT_AGENT, AgentSettings, Settings
+from cody_core.tools.workspace import guarded_places
 
 
 def decide(
@@ -41,7 +42,8 @@ def decide(
         (s for s in (request.system, agent.system, settings.system) if s is not None), None
     )
     if system is None:
-        system = instructions(settings.workspace, policy, date.today())
+        guarded = guarded_places(settings)
+        system = instructions(settings.workspace, policy, date.today(), guarded)
     return RunRequest(
         run_id=run_id,
         turn_id=request.turn_id or new_id(),

@@ -7,6 +7,7 @@ once more, and compared with what a second connection to the store reads back.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 from typing import Final
 
-from cody_core.errors import CodyError, EventLogError, StoreError
+from cody_core.errors import CodyError, EventLogError, StoreError, ThreadNotFound
 from cody_core.hiding import address
 from cody_core.reducer import ResponseReducer, replay
 from cody_core.resources import open_store, place_of_store
@@ -25,10 +26,14 @@ from cody_core.schema.response import Response
 from cody_core.settings import Settings
 from cody_core.stores import Store
 
+logger = logging.getLogger(__name__)
+
 SECONDS: Final = 120.0
 """How long all of it may take."""
 KEPT_SECONDS: Final = 60.0
 """How long the log keeps the run at least: it is read twice."""
+FORGET_SECONDS: Final = 5.0
+"""How long it may take to delete the thread where not all went well, whatever time is left."""
 _POLL_SECONDS: Final = 0.01
 """Between two looks at the store: how exact its time is."""
 
@@ -145,9 +150,10 @@ class _Way:
             said.append(f"log {log}, store {place_of_store(self._settings)}")
         try:
             await self._pass(core, request)
-        except _Stopped:
+        except BaseException:
+            # Also if there was no time left, or somebody has interrupted it.
             if not keep:
-                await self._forget(core)
+                await self._forget_after_all(core)
             raise
         if not keep:
             with self._stage("clean up") as said:
@@ -227,14 +233,25 @@ class _Way:
         return f"{len(entries)} events in order, the same when read again"
 
     async def _forget(self, core: Runtime) -> None:
-        """Delete the thread, if it was begun; where that fails after another failure, let it be."""
-        if self.passage.thread_id is None:
-            return
-        try:
+        """Delete the thread, if it was begun."""
+        if self.passage.thread_id is not None:
             await core.delete_thread(self.passage.thread_id)
-        except CodyError:
-            if self.passage.failed is None:
-                raise
+
+    async def _forget_after_all(self, core: Runtime) -> None:
+        """Delete it after something else has failed; if that fails as well, let it be."""
+        try:
+            async with asyncio.timeout(FORGET_SECONDS):
+                await self._forget_once_stored(core)
+        except (CodyError, TimeoutError) as error:
+            logger.warning("thread %s is not deleted: %s", self.passage.thread_id, error)
+
+    async def _forget_once_stored(self, core: Runtime) -> None:
+        """Delete it, or wait for it to be stored: what is deleted before that would come later."""
+        while True:
+            try:
+                return await self._forget(core)
+            except ThreadNotFound:
+                await asyncio.sleep(_POLL_SECONDS)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[list[str]]:

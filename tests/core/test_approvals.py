@@ -43,6 +43,7 @@ async def test_a_call_waits_for_consent_and_then_runs(flags: dict[str, Any]) -> 
         asked = await question(client, submitted.run_id)
         assert tool.ran == []
         assert (asked.tool, asked.kind, asked.preview) == ("shell", "execute", "make all")
+        assert asked.covers == "every command that begins with 'make all'"
         await client.resolve_approval(submitted.run_id, asked.approval_id, "approve")
         response = await ended(client, submitted.run_id)
     assert tool.ran == ["make all"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from cody_core.configured import MASK, Row, rows
 from cody_core.settings import Settings, traced_settings
 from cody_core.sources import Origin
@@ -25,7 +26,8 @@ def test_a_default_a_flag_and_what_is_in_tables() -> None:
         agents={"plain": {}},
         bindings={"chat.new": "f2"},
     )
-    assert said["model"] == Row(("model",), None, Origin("default"))
+    sought = ("CORE2_MODEL", "CODY_MODEL")
+    assert said["model"] == Row(("model",), None, Origin("default"), sought)
     assert said["port"] == Row(("port",), 1, Origin("flag"))
     assert said["ui.theme"] == Row(("ui", "theme"), "auto", Origin("default"))
     assert said["providers.work.models"].value == ["a", "b"]
@@ -38,6 +40,26 @@ def test_a_default_a_flag_and_what_is_in_tables() -> None:
 def test_a_table_that_is_read_from_one_variable_comes_from_it() -> None:
     assert found(ui={"theme": "nord"})["ui.theme"].origin == Origin("flag")
     assert found(ui={"theme": "nord"})["ui.notify"].origin == Origin("default")
+
+
+def test_what_is_not_set_names_the_variables_that_were_looked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keys = {
+        name: row.sought
+        for name, row in found(providers={"work": {"api_key_env": "W"}}).items()
+        if name.endswith("key")
+    }
+    assert keys == {
+        "openai_api_key": ("OPENAI_API_KEY",),
+        "anthropic_api_key": ("ANTHROPIC_API_KEY",),
+        "convex_deploy_key": ("CONVEX_DEPLOY_KEY",),
+        "providers.openrouter.api_key": ("OPENROUTER_API_KEY",),
+        "providers.work.api_key": ("W",),
+    }
+    monkeypatch.setenv("OPENROUTER_API_KEY", SECRET)
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    assert found()["openai_api_key"].sought == found()["providers.openrouter.api_key"].sought == ()
 
 
 def test_no_secret_is_in_it() -> None:

@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 import pytest
-from cody_core.hiding import address, hide
+from cody_core.hiding import address, hide, holds_any
 
-SECRETS = ("key", "key-and-more", "")
+SECRETS = ("the-key1", "the-key1-and-more", "", "ollama", "7letter")
 
 
 @pytest.mark.parametrize(
     ("text", "hidden"),
     [
         ("nothing in here", "nothing in here"),
-        ("the key-and-more and the key", "the [hidden] and the [hidden]"),
+        ("the-key1-and-more and the-key1", "[hidden] and [hidden]"),
+        ("ollama/qwen3 at http://7letter", "ollama/qwen3 at http://7letter"),
         ("redis://:pw@host:1/0 is away", "redis://[hidden]@host:1/0 is away"),
         ("https://u:p@ss@host/a@b", "https://[hidden]@host/a@b"),
         ("'https://host/path', a@b", "'https://host/path', a@b"),
@@ -30,3 +31,10 @@ def test_keys_and_logins_are_taken_out(text: str, hidden: str) -> None:
 )
 def test_of_an_address_only_the_place_is_left(url: str, where: str) -> None:
     assert address(url) == where
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"), [("a the-key1.", True), ("ollama 7letter", False), ("", False)]
+)
+def test_only_a_secret_that_is_long_enough_is_found(text: str, holds: bool) -> None:
+    assert holds_any(text, SECRETS) is holds

@@ -9,8 +9,10 @@ import pytest
 from cody_core.errors import SettingsError
 from cody_core.glance import config_path
 from cody_core.kept import keep_key, keep_model
-from cody_core.settings import load_settings, traced_settings
-from cody_core.sources import Origin, line_of
+from cody_core.settings import Settings, load_settings, traced_settings
+from cody_core.sources import HARMLESS, WITH_KEY, Origin, line_of, variables
+
+KEY = "sk-very-secret"
 
 
 @pytest.fixture(autouse=True)
@@ -160,3 +162,73 @@ def test_a_mistake_is_not_looked_for_in_a_file_that_does_not_hold_it(
     with pytest.raises(SettingsError) as caught:
         load_settings()
     assert "see" not in caught.value.message
+
+
+def test_what_an_env_file_may_not_decide_is_known_by_name() -> None:
+    assert set(Settings.model_fields) - HARMLESS - set(WITH_KEY) == {
+        *("policy", "agents", "workspace", "home", "providers", "server", "serve"),
+        *("host", "token", "redis_url", "bindings"),
+    }
+
+
+@pytest.mark.parametrize("name", ["openai", "anthropic", "convex"])
+def test_an_address_in_an_env_file_counts_only_with_the_key_that_is_sent_there(
+    name: str, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    field = "convex_url" if name == "convex" else f"{name}_base_url"
+    (address,), (key,) = variables(Settings, field), variables(Settings, WITH_KEY[field])
+
+    def found() -> object:
+        return getattr(load_settings(), field)
+
+    config_path().write_text(f'{field} = "https://mine"')
+    (directory / ".env").write_text(f"{address}=https://theirs\n")
+    assert found() == "https://mine"
+    (directory / ".env").write_text(f"{address}=https://theirs\n{key}=theirs\n")
+    assert found() == "https://theirs"
+    (directory / ".env.local").write_text(f"{key}={KEY}\n")
+    assert found() == "https://mine"
+    (directory / ".env.local").unlink()
+    monkeypatch.setenv(key, KEY)
+    assert found() == "https://mine"
+
+
+def test_an_env_file_cannot_have_a_variable_of_the_environment_in_what_it_says(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    (directory / ".env").write_text(
+        "NAME=a\nOPENAI_API_KEY=${ANTHROPIC_API_KEY}\nOPENAI_BASE_URL=http://x\n"
+        "CODY_SYSTEM='${NAME}${ANTHROPIC_API_KEY}${NONE:-c}'\nOPENROUTER_API_KEY=${HOME}\n"
+    )
+    settings = load_settings()
+    assert (settings.openai_api_key, settings.openai_base_url) == (None, None)
+    assert settings.system == "ac"
+    assert settings.providers.get("openrouter") is None
+
+
+def test_what_does_not_count_in_an_env_file_is_said_with_where_it_would(
+    directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (directory / ".env").write_text("CODY_POLICY=full-auto\nREDIS_URL=redis://theirs\n")
+    (directory / ".env.local").write_text(f"OPENAI_BASE_URL=http://{KEY}\n")
+    with caplog.at_level("INFO"):
+        load_settings()
+    config = str(config_path())
+    assert sorted((record.levelname, record.message) for record in caplog.records) == [
+        (
+            "INFO",
+            "REDIS_URL in .env is ignored: whoever wrote that file must not decide about it;"
+            f" set it in the environment, or as 'redis_url' in {config!r}",
+        ),
+        (
+            "WARNING",
+            "CODY_POLICY in .env is ignored: whoever wrote that file must not decide about it;"
+            f" set it in the environment, or as 'policy' in {config!r}",
+        ),
+        (
+            "WARNING",
+            "OPENAI_BASE_URL in .env.local is ignored: its key is not in that file;"
+            f" set it in the environment, or as 'openai_base_url' in {config!r}",
+        ),
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -127,6 +128,20 @@ async def test_what_takes_too_long_is_named(wire: WireServer) -> None:
     passage, stages = await passed(settings, seconds=2.0)
     assert passage.failed == "provider"
     assert stages[-1].text.startswith("not all of it was done in 2 s")
+    assert await threads(settings) == []
+
+
+async def test_a_verification_that_is_interrupted_leaves_no_thread(wire: WireServer) -> None:
+    wire.answers(Answer(delay=30.0))
+    settings = load_settings(openai_api_key=KEY, openai_base_url=f"{wire.url}/v1")
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
+        running = tasks.create_task(passed(settings))
+        while not wire.requests:
+            await asyncio.sleep(0.005)
+        assert len(await threads(settings)) == 1
+        running.cancel()
+    assert running.cancelled()
+    assert await threads(settings) == []
 
 
 async def test_a_model_that_cannot_be_told_is_refused_before_anything_runs() -> None:

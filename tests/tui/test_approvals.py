@@ -425,15 +425,24 @@ async def test_a_long_diff_takes_a_third_of_the_screen_and_scrolls() -> None:
     async with session.app.run_test(size=(80, 30)) as pilot:
         await send(pilot, "go")
         panel = await asked(pilot, "-old line")
-        assert (panel.size.height, panel._preview.size.height) == (12, 10)
+        assert (panel.size.height, panel._preview.size.height) == (13, 10)
         assert prompt_of(pilot).region.bottom < 30
         await pilot.resize_terminal(80, 21)
-        await until(pilot, lambda: (panel.size.height, panel._preview.size.height) == (9, 7))
+        await until(pilot, lambda: (panel.size.height, panel._preview.size.height) == (10, 7))
         assert "the last line" not in panel_text(pilot)
         await pilot.press(*["space"] * 18)
         await until(pilot, lambda: "+the last line" in panel_text(pilot))
         await pilot.press(*["b"] * 18)
         await until(pilot, lambda: "+++ b/x" in panel_text(pilot))
+
+
+async def test_a_question_says_what_consent_for_longer_would_allow() -> None:
+    session = Session(Runner(), "git status -s")
+    async with session.app.run_test(size=(80, 30)) as pilot:
+        await send(pilot, "go")
+        panel = await asked(pilot, "git status -s")
+        said = "session and always allow: every command that begins with 'git status'"
+        assert said in str(panel._covers.render())
 
 
 async def test_the_lines_of_a_diff_differ_in_colour() -> None:

@@ -25,10 +25,12 @@ class Screen:
         self.asked.set()
 
 
-def question(summary: str, preview: str | None = None) -> ApprovalRequested:
+def question(
+    summary: str, preview: str | None = None, covers: str | None = None
+) -> ApprovalRequested:
     return ApprovalRequested(
         approval_id="a", item_id="i", call_id="c", tool="shell", kind="execute",
-        summary=summary, preview=preview,
+        summary=summary, preview=preview, covers=covers,
     )  # fmt: skip
 
 
@@ -66,6 +68,8 @@ async def test_a_terminal_that_is_gone_is_a_no() -> None:
         (question("rm \u202etxt.sh"), "rm <202E>txt.sh"),
         (question("x", "rm \u202etxt.sh"), "rm <202E>txt.sh"),
         (question("echo " + "-" * 300 + "; rm all"), "; rm all"),
+        (question("ls", covers="all \u202e"), "  s and a allow: all <202E>\n"),
+        (question("ls", "ls a", covers="x"), "  ls a\n  s and a allow: x\n"),
     ],
 )
 async def test_what_is_consented_to_is_seen_whole_and_as_it_is(

@@ -26,18 +26,17 @@ SAID = {
     "a home in config.toml": {"config.toml": "home = '~/elsewhere'"},
     "an empty home in config.toml": {"config.toml": "home = ''"},
     "a home in .env": {"config.toml": "home = '/a'", ".env": "CODY_HOME=~/b"},
-    "a home in .env.local": {".env": "CODY_HOME=/b", ".env.local": "export CODY_HOME='/c d' # x"},
-    "an empty home in .env.local": {".env": "CODY_HOME=/b", ".env.local": "CODY_HOME="},
-    "a bare name in .env.local": {".env": "CODY_HOME=/b", ".env.local": "CODY_HOME"},
-    "a home put together": {".env": "BASE=/b\nCODY_HOME=${BASE}/c"},
-    "a small name": {".env": "cody_home=/b"},
-    "a home in the environment": {".env": "CODY_HOME=/b", "CODY_HOME": "/d"},
+    "a home in .env.local": {".env.local": "export CODY_HOME='/c d' # x"},
+    "a home in the environment": {"config.toml": "home = '/a'", "CODY_HOME": "/d"},
+    "empty looks in .env": {".env": "CODY_UI=", ".env.local": "CODY_UI"},
     "a small name in the environment": {"config.toml": "home = '/a'", "cody_home": "~/d"},
     "an empty home in the environment": {".env": "CODY_HOME=/b", "CODY_HOME": ""},
 }
 UNUSUAL = {
     "the looks in the environment": {"CODY_UI": '{"theme": "cody-light"}'},
     "the looks in .env": {".env": 'CODY_UI={"screen_reader": true}'},
+    "the looks under a small name": {".env.local": 'export cody_ui={"screen_reader": true} # x'},
+    "looks put together": {".env": 'IS=true\nCODY_UI={"screen_reader": ${IS}}'},
     "a flag in words": {"config.toml": "[ui]\nreduced_motion = 'yes'"},
 }
 WRONG = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cody_core.checkup import Finding
+from cody_core.configured import ignored
 from cody_core.errors import CodyError, SettingsError
 from cody_core.glance import config_path, environment
 from cody_core.ids import new_id
@@ -28,6 +29,11 @@ def read_settings() -> tuple[Finding, tuple[Settings, Mapping[SettingPath, Origi
         return Finding("settings", "ok", f"{path} is in order"), found
     text = f"there is no {path}, and need not be"
     return Finding("settings", "ok", text, "cody config --edit makes one"), found
+
+
+async def env_files() -> Sequence[Finding]:
+    """Say what in the ``.env`` files of this directory does not count."""
+    return [Finding("settings", "note", remark) for remark in ignored()]
 
 
 async def keys(settings: Settings, origins: Mapping[SettingPath, Origin]) -> Sequence[Finding]:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final, TypeAlias
 
 from cody_core.checkup import Finding
-from cody_core.checkup.chosen import agents, keys, model
+from cody_core.checkup.chosen import agents, env_files, keys, model
 from cody_core.checkup.home import database, home, outbox
 from cody_core.checkup.programs import ripgrep, sandbox
 from cody_core.checkup.providers import local_models, provider, providers_meant
@@ -53,6 +53,7 @@ def _checks(
     """Return the checks, each with the name of what fails if all of it does."""
     meant = providers_meant(settings)
     return (
+        ("settings", env_files),
         ("keys", partial(keys, settings, origins)),
         ("model", partial(model, settings)),
         ("agents", partial(agents, settings)),

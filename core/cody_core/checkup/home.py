@@ -14,6 +14,7 @@ from typing import Final
 from cody_core.checkup import Finding, State
 from cody_core.errors import StoreError
 from cody_core.glance import config_path
+from cody_core.hiding import holds_any
 from cody_core.kept import KEYS_FILE
 from cody_core.resources import DATABASE
 from cody_core.settings import Settings
@@ -109,7 +110,7 @@ def _privacy(settings: Settings) -> Iterator[Finding]:
 
 def _holds_key(config: Path, settings: Settings) -> bool:
     text = config.read_text(encoding="utf-8")
-    return any(secret in text for secret in settings.secrets)
+    return holds_any(text, settings.secrets)
 
 
 def _mode(path: Path) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from cody_core.ids import new_id
 from cody_core.schema.events import ItemDelta, ItemDone, ItemStart, Payload
@@ -15,6 +15,10 @@ from cody_core.schema.items import (
     Reasoning,
     ScriptExecution,
 )
+
+THOUGHTS: Final = "reasoning_content"
+"""Where many servers show what a model thinks. An item from one that does is marked by that name in
+its provider data."""
 
 
 @dataclass

@@ -132,6 +132,11 @@ class Endpoint:
         return host == "api.openai.com" or host.endswith(".api.openai.com")
 
     @property
+    def is_openrouter(self) -> bool:
+        """Tell whether this is OpenRouter, which translates what a model does not know."""
+        return urlsplit(self.url).hostname == "openrouter.ai"
+
+    @property
     def key_setting(self) -> str:
         """What to set for the key to be another."""
         return self.key_variable or f"'api_key' of [providers.{self.name}] in config.toml"

@@ -14,6 +14,7 @@ import httpx2
 import orjson
 from openai import AsyncOpenAI
 
+from cody_core.providers._json import loads
 from cody_core.providers._openai_errors import Endpoint
 from cody_core.schema.events import Payload, ResponseDone
 from cody_core.sse import Decoder, ServerSentEvent
@@ -130,7 +131,7 @@ def _payloads(
 
 def _parse(endpoint: Endpoint, text: str | bytes) -> dict[str, Any]:
     try:
-        value = orjson.loads(text)
+        value = loads(text)
     except ValueError as error:
         raise endpoint.broken(f"it holds an event that is not JSON ({error})") from error
     if not isinstance(value, dict):

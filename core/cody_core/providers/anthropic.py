@@ -18,7 +18,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 import anthropic
 import httpx2
-import orjson
 
 from cody_core.errors import (
     ProviderAuthError,
@@ -33,6 +32,7 @@ from cody_core.errors import (
     SettingsError,
 )
 from cody_core.providers import Provider
+from cody_core.providers._json import loads
 from cody_core.providers._transport import quicken
 from cody_core.providers.anthropic_request import build_request
 from cody_core.providers.anthropic_stream import Translator
@@ -168,7 +168,7 @@ class AnthropicProvider:
     ) -> Iterator[Payload]:
         for sent in decoder.feed(chunk):
             try:
-                event = orjson.loads(sent.data)
+                event = loads(sent.data)
                 failed = event.get("type") == "error"
                 payloads = [] if failed else translator.feed(event)
             except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -1,4 +1,11 @@
-"""The models we know, and which provider a name means. The data is in ``models.json``."""
+"""The models we know, and which provider a name means. The data is in ``models.json``.
+
+``efforts`` there are the levels a model takes; without them, all are passed on. They are known from
+OpenAI's API reference ("gpt-5.1: none, low, medium and high; none before it takes none; gpt-5-pro
+only high"), from what the API says when it refuses one (microsoft/vscode issue 300649 for
+gpt-5-mini, openai/codex issue 6647 for gpt-5.1-codex), from the documentation of openai/codex (its
+pull request 7449: xhigh for gpt-5.1-codex-max), and from anomalyco/models.dev for the rest.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +19,7 @@ from typing import Any
 from cody_core.errors import InvalidModel, UnknownProvider
 from cody_core.schema.models import ModelInfo
 from cody_core.schema.prices import Price
+from cody_core.schema.requests import ReasoningEffort
 from cody_core.settings import Settings
 
 FAMILIES = (
@@ -98,6 +106,12 @@ def known_models(
 
 def _for_talking(models: Sequence[str]) -> Sequence[str]:
     return [model for model in models if not any(part in model for part in NO_CONVERSATION)]
+
+
+def known_efforts(model: str) -> Sequence[ReasoningEffort]:
+    """Return the levels of effort that a model takes, whoever serves it; empty if not known."""
+    found = (data["models"].get(model, {}).get("efforts") for data in _data().values())
+    return next(filter(None, found), ())
 
 
 def askable(settings: Settings) -> Sequence[str]:

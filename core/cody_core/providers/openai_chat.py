@@ -27,7 +27,12 @@ class OpenAIChatProvider:
             endpoint,
             self._client,
             "/chat/completions",
-            build(request, provider_id=endpoint.name, is_openai=endpoint.is_openai),
+            build(
+                request,
+                provider_id=endpoint.name,
+                is_openai=endpoint.is_openai,
+                takes_all_efforts=endpoint.is_openrouter,
+            ),
             ChatTranslator(endpoint, request.response_id),
         )
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import orjson
 
 from cody_core.ids import new_id
-from cody_core.providers._openai_draft import Draft, opaque
+from cody_core.providers._openai_draft import THOUGHTS, Draft, opaque
 from cody_core.providers._openai_errors import Endpoint
 from cody_core.schema.events import Payload, ResponseDone
 from cody_core.schema.response import Usage
@@ -53,6 +53,7 @@ class ChatTranslator:
         self._usage: Usage | None = None
         self._reason: str | None = None
         self._began = self._called = self._refused = False
+        self._shows_thoughts = self._is_marked = False
 
     def feed(self, event: Json) -> list[Payload]:
         """Return the payloads that one chunk makes.
@@ -91,7 +92,9 @@ class ChatTranslator:
     def _choice(self, choice: Json) -> list[Payload]:
         delta = choice.get("delta") or choice.get("message") or {}
         self._add_details(delta.get("reasoning_details") or [])
-        payloads = self._say("reasoning", delta.get("reasoning_content") or delta.get("reasoning"))
+        # It counts without any text, too: the server then wants none back, but wants it said.
+        self._shows_thoughts |= isinstance(delta.get(THOUGHTS), str)
+        payloads = self._say("reasoning", delta.get(THOUGHTS) or delta.get("reasoning"))
         payloads += self._say("message", delta.get("content"))
         if refusal := delta.get("refusal"):
             self._refused = True
@@ -178,7 +181,9 @@ class ChatTranslator:
     def _done(self, draft: Draft) -> list[Payload]:
         """Close an item; it takes along what has come by now to be sent back."""
         details, self._details = self._details, []
-        data = {"reasoning_details": details} if details else {}
+        data: Json = {"reasoning_details": details} if details else {}
+        if self._shows_thoughts and (draft.kind == "reasoning" or not self._is_marked):
+            self._is_marked = data[THOUGHTS] = True
         whole = _REASONS.get(self._reason or "stop") in ("stop", "tool_calls")
         return draft.end(opaque(self._endpoint.name, data), cut_off=not whole)
 

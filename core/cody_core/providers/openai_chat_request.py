@@ -4,6 +4,11 @@ What the model said in one step (text and calls) is one assistant message there,
 its calls follow it at once. Canonical items are finer, and the output of a quick call may stand
 before what the same step said after it; so a step is collected until something comes that does not
 belong to it.
+
+Servers that show thoughts as ``reasoning_content`` (DeepSeek was the first) want them back from
+every step of a turn in which calls were made, in all requests to come, and refuse these otherwise;
+those of other turns they do not read. Thoughts by the name of ``reasoning`` nobody wants back, and
+some servers refuse them.
 """
 
 from __future__ import annotations
@@ -14,6 +19,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from cody_core.providers._openai_calls import wire_arguments, wire_name
+from cody_core.providers._openai_draft import THOUGHTS
+from cody_core.providers._openai_efforts import ALL, COMMON, effort_for
 from cody_core.schema.items import (
     Cancelled,
     ErrorItem,
@@ -31,15 +38,19 @@ from cody_core.schema.requests import SCRIPT_TOOL, ModelRequest, ToolSpec
 Json = dict[str, Any]
 
 
-def build(request: ModelRequest, *, provider_id: str, is_openai: bool) -> Json:
+def build(
+    request: ModelRequest, *, provider_id: str, is_openai: bool, takes_all_efforts: bool = False
+) -> Json:
     """Return the body of a streamed request.
 
-    Compatible servers are given the oldest names, and nothing that only OpenAI knows.
+    Compatible servers are given the oldest names, and nothing that only OpenAI knows: of levels of
+    effort those that are common, unless it is said that all are taken.
     """
+    efforts = ALL if is_openai or takes_all_efforts else COMMON
     limit = "max_completion_tokens" if is_openai else "max_tokens"
     optional = {
         "tools": [_tool(tool) for tool in request.tools],
-        "reasoning_effort": request.reasoning_effort,
+        "reasoning_effort": effort_for(request.model, request.reasoning_effort, efforts),
         "prompt_cache_key": request.cache_key if is_openai else None,
         limit: request.max_output_tokens,
     }
@@ -72,11 +83,13 @@ class _Messages:
         self._texts: list[str] = []
         self._calls: list[Json] = []
         self._details: list[Json] = []
+        self._thoughts: str | None = None
+        self._turn: list[tuple[Json, str]] = []
         self._answered = False
         self._step: int | None = None
         for item in items:
             self._take(item)
-        self._end_step()
+        self._end_turn()
 
     def _take(self, item: Item) -> None:
         match item:
@@ -84,12 +97,15 @@ class _Messages:
                 self._begin_step(item)
                 if item.content:
                     self._texts.append(item.content)
+            case Message(origin="user"):
+                self._end_turn()
+                self.all.append({"role": "user", "content": item.content})
             case Message():
                 self._end_step()
-                role = "user" if item.origin == "user" else "system"
-                self.all.append({"role": role, "content": item.content})
+                self.all.append({"role": "system", "content": item.content})
             case Reasoning():
-                self._begin_step(item)
+                if self._begin_step(item).get(THOUGHTS):
+                    self._thoughts = (self._thoughts or "") + item.content
             case FunctionCall():
                 self._begin_step(item)
                 self._call(item.call_id, wire_name(item.name), wire_arguments(item.arguments))
@@ -101,18 +117,24 @@ class _Messages:
             case Cancelled() | ErrorItem():
                 pass
 
-    def _begin_step(self, item: Item) -> None:
+    def _begin_step(self, item: Item) -> Json:
         """Begin another step unless the item belongs to this one; keep what must go back.
 
         Items of which the step is not known belong to this one until its outputs have come.
+
+        Returns:
+            What the server itself gave the item along.
         """
         known = item.step is not None and self._step is not None
         if item.step != self._step if known else self._answered:
             self._end_step()
         self._step = item.step
         data = item.provider_data
-        if data is not None and data.provider_id == self._provider_id:
-            self._details += data.data.get("reasoning_details", ())
+        own = data.data if data is not None and data.provider_id == self._provider_id else {}
+        self._details += own.get("reasoning_details", ())
+        if own.get(THOUGHTS):
+            self._thoughts = self._thoughts or ""
+        return own
 
     def _call(self, call_id: str, name: str, arguments: str) -> None:
         function = {"name": name, "arguments": arguments}
@@ -126,13 +148,23 @@ class _Messages:
                 message["tool_calls"] = self._calls
             if self._details:
                 message["reasoning_details"] = self._details
+            if self._thoughts is not None:
+                self._turn.append((message, self._thoughts))
             self.all.append(message)
         for call in self._calls:
             if outputs := self._outputs[call["id"]]:
                 output = {"role": "tool", "tool_call_id": call["id"], "content": outputs.popleft()}
                 self.all.append(output)
         self._texts, self._calls, self._details = [], [], []
-        self._answered, self._step = False, None
+        self._thoughts, self._answered, self._step = None, False, None
+
+    def _end_turn(self) -> None:
+        """Give the messages of the turn their thoughts back, if it made any calls."""
+        self._end_step()
+        if any("tool_calls" in message for message, _ in self._turn):
+            for message, thoughts in self._turn:
+                message[THOUGHTS] = thoughts
+        self._turn = []
 
 
 def _outputs(items: Sequence[Item]) -> defaultdict[str, deque[str]]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cody_core.providers._openai_calls import wire_arguments, wire_name
+from cody_core.providers._openai_efforts import effort_for
 from cody_core.schema.items import (
     Cancelled,
     ErrorItem,
@@ -78,6 +79,7 @@ def _reasoning(request: ModelRequest) -> Json | None:
     if effort is None and reasons and request.thinking_budget is not None:
         budget = request.thinking_budget
         effort = next((name for most, name in _EFFORT_OF_BUDGET if budget <= most), "high")
+    effort = effort_for(request.model, effort)
     if effort is None:
         return {"summary": "auto"} if reasons else None
     return {"effort": effort, "summary": "auto"}

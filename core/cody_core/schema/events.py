@@ -154,7 +154,12 @@ class Heartbeat(Shape):
 
 
 class ApprovalRequested(Shape):
-    """A call waits for somebody's consent. ``preview`` is what it would do: a command, a diff."""
+    """A call waits for somebody's consent.
+
+    Attributes:
+        preview: What it would do: a command, a diff.
+        covers: What else consent for longer than this call would allow, in words.
+    """
 
     type: Literal["approval_requested"] = "approval_requested"
     approval_id: NonEmpty
@@ -164,6 +169,7 @@ class ApprovalRequested(Shape):
     kind: Literal["read", "write", "execute"]
     summary: str
     preview: Omittable[str] = None
+    covers: Omittable[str] = None
 
 
 Decision: TypeAlias = Literal["approve", "approve_for_session", "approve_always", "deny"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -23,8 +24,10 @@ _MARKS: Final = (
 )
 
 
-async def attachment(path: str, workspace: Path) -> Attachment:
+async def attachment(path: str, workspace: Path, guarded: Iterable[Path] = ()) -> Attachment:
     """Return the text of a file in the workspace; all symbolic links are followed first.
+
+    What is in one of the ``guarded`` directories counts as outside.
 
     Raises:
         NotFound: there is no such file.
@@ -32,8 +35,10 @@ async def attachment(path: str, workspace: Path) -> Attachment:
     """
     try:
         found = resolve(path, workspace)
-        if not is_inside(found, workspace):
-            msg = f"{path!r} lies outside the workspace and is not attached"
+        if not is_inside(found, workspace, guarded):
+            is_private = found.is_relative_to(resolve(".", workspace))
+            why = "is private" if is_private else "lies outside the workspace"
+            msg = f"{path!r} {why} and is not attached"
             raise InvalidRequest(msg)
         return await in_thread(partial(_read, found, label(found, workspace)))
     except ToolError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from cody_core.tools import Tool
 from cody_core.tools.apply_patch import ApplyPatch
@@ -18,17 +19,20 @@ from cody_core.tools.update_plan import UpdatePlan
 from cody_core.tools.write_file import WriteFile
 
 
-def builtin_tools(environment: Mapping[str, str], *, secrets: Iterable[str]) -> Sequence[Tool]:
+def builtin_tools(
+    environment: Mapping[str, str], *, secrets: Iterable[str], guarded: Sequence[Path] = ()
+) -> Sequence[Tool]:
     """Return them all, in the order models are told of them.
 
     Children get ``environment`` without what looks like a secret or contains one of ``secrets``.
+    A look at all of a directory leaves the ``guarded`` ones out.
     """
     return (
         Shell(child_environment(environment, secrets=secrets)),
         ReadFile(),
-        ListDir(),
-        GrepFiles(shutil.which("rg", path=environment.get("PATH"))),
-        FileSearch(),
+        ListDir(guarded),
+        GrepFiles(shutil.which("rg", path=environment.get("PATH")), guarded=guarded),
+        FileSearch(guarded),
         ApplyPatch(),
         StrReplace(),
         WriteFile(),

@@ -14,8 +14,10 @@ of the reach of a program that runs as the same user and reads that user's files
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
+
+from cody_core.hiding import holds_any
 
 NO_TERMINAL: Mapping[str, str] = MappingProxyType(
     {
@@ -38,8 +40,6 @@ _SECRET_PART = re.compile(
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _USER_IN_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#\s'\"]*)@")
 _ASSIGNMENT = re.compile(r"(?:^|[?&;\s])([\w.-]+)=(?=[^&;\s])")
-_LONG_ENOUGH = 8
-"""A secret as long as this is looked for inside values too; a shorter one is there by chance."""
 
 
 def child_environment(source: Mapping[str, str], *, secrets: Iterable[str]) -> dict[str, str]:
@@ -58,12 +58,11 @@ def child_environment(source: Mapping[str, str], *, secrets: Iterable[str]) -> d
     return {**kept, **NO_TERMINAL}
 
 
-def _is_secret(name: str, value: str, known: Iterable[str]) -> bool:
+def _is_secret(name: str, value: str, known: Collection[str]) -> bool:
     return (
         (name not in _HARMLESS and _names_secret(name))
-        or any(
-            secret == value or (len(secret) >= _LONG_ENOUGH and secret in value) for secret in known
-        )
+        or value in known
+        or holds_any(value, known)
         or _holds_password(value)
     )
 

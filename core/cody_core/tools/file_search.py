@@ -23,6 +23,7 @@ from cody_core.errors import ToolError
 from cody_core.tools import Intent, ToolContext, ToolKind, ToolResult
 from cody_core.tools.ignore import walk
 from cody_core.tools.reading import Stop, in_thread, printable
+from cody_core.tools.workspace import private_below
 
 DEFAULT_RESULTS = 20
 MOST_RESULTS = 200
@@ -60,7 +61,7 @@ class FileSearchArguments(BaseModel):
 
 
 class FileSearch:
-    """Finds files of the workspace by their paths."""
+    """Finds files of the workspace by their paths; not in the ``guarded`` directories."""
 
     name = "file_search"
     description = (
@@ -69,6 +70,9 @@ class FileSearch:
     )
     kind: ToolKind = "read"
     arguments: type[BaseModel] = FileSearchArguments
+
+    def __init__(self, guarded: Sequence[Path] = ()) -> None:
+        self._guarded = guarded
 
     async def intend(self, arguments: Any, context: ToolContext) -> Intent:
         """Say what would be looked for."""
@@ -80,7 +84,7 @@ class FileSearch:
         """Look for it."""
         asked: FileSearchArguments = arguments
         root = context.workspace.resolve()
-        return ToolResult(await in_thread(partial(_search, root, asked)))
+        return ToolResult(await in_thread(partial(_search, root, self._guarded, asked)))
 
 
 class Likeness:
@@ -121,12 +125,15 @@ class Likeness:
 class Listing:
     """The files of a folder as they were a moment ago, for whoever completes paths.
 
-    Hidden files are left out, as is what ``.gitignore`` names, what is no file, and names that
-    nobody could type.
+    Hidden files are left out, as is what ``.gitignore`` names, what is no file, names that nobody
+    could type, and what is in the ``guarded`` directories.
     """
 
-    def __init__(self, root: Path, *, seconds: float = LISTED_SECONDS) -> None:
+    def __init__(
+        self, root: Path, *, guarded: Sequence[Path] = (), seconds: float = LISTED_SECONDS
+    ) -> None:
         self._root = root
+        self._guarded = guarded
         self._seconds = seconds
         self._read: float | None = None
         self._paths: Sequence[str] = ()
@@ -146,7 +153,8 @@ class Listing:
 
     def _list(self, stop: Stop) -> Sequence[str]:
         root = self._root.resolve()
-        files = (path for path, is_file in _files(root, stop, hidden=False) if is_file)
+        found = _files(root, self._guarded, stop, hidden=False)
+        files = (path for path, is_file in found if is_file)
         return list(islice((path for path in files if path.isprintable()), MOST_LISTED))
 
 
@@ -158,22 +166,24 @@ def _best(paths: Sequence[str], likeness: Likeness, limit: int, stop: Stop) -> l
     return [path for *_, path in heapq.nsmallest(limit, found)]
 
 
-def _search(root: Path, asked: FileSearchArguments, stop: Stop) -> str:
+def _search(root: Path, guarded: Sequence[Path], asked: FileSearchArguments, stop: Stop) -> str:
     likeness = Likeness(asked.query)
     if not likeness:
         raise ToolError("The query holds nothing but spaces.")
-    paths = [path for path, _ in islice(_files(root, stop), MOST_FILES + 1)]
+    paths = [path for path, _ in islice(_files(root, guarded, stop), MOST_FILES + 1)]
     complete = len(paths) <= MOST_FILES and not stop()
     del paths[MOST_FILES:]
     scored = list(_scored(paths, likeness, stop))
     return _report(asked, scored, len(paths), complete and not stop())
 
 
-def _files(root: Path, stop: Stop, *, hidden: bool = True) -> Iterator[tuple[str, bool]]:
+def _files(
+    root: Path, guarded: Sequence[Path], stop: Stop, *, hidden: bool = True
+) -> Iterator[tuple[str, bool]]:
     """Yield the paths below a folder, and whether each leads to a file."""
     start = len(str(root).rstrip("/")) + 1
     try:
-        for entry in walk(root, stop, hidden=hidden):
+        for entry in walk(root, stop, hidden=hidden, skip=private_below(root, guarded)):
             if stop():
                 return
             yield entry.path[start:], _is_file(entry)

@@ -7,6 +7,7 @@ wrote the files there must not be able to approve anything.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -15,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from cody_core.settings import Settings
 from cody_core.tools.policy import Grant
+from cody_core.tools.workspace import guarded_places
 
 logger = logging.getLogger(__name__)
 
@@ -22,9 +24,14 @@ _BOOK: TypeAdapter[dict[str, list[Grant]]] = TypeAdapter(dict[str, list[Grant]])
 
 
 class Grants:
-    """The grants of one workspace. The lasting ones are in ``file``, which others may change."""
+    """The grants of one workspace. The lasting ones are in ``file``, which others may change.
 
-    def __init__(self, file: Path, workspace: Path) -> None:
+    Attributes:
+        guarded: The directories for which a grant is needed even if they are in the workspace.
+    """
+
+    def __init__(self, file: Path, workspace: Path, guarded: Sequence[Path] = ()) -> None:
+        self.guarded = guarded
         self._file = file
         self._key = str(workspace.resolve())
         self._session: set[Grant] = set()
@@ -32,7 +39,8 @@ class Grants:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Return the grants of the workspace that the settings name."""
-        return cls(settings.home / "approvals.json", settings.workspace)
+        file = settings.home / "approvals.json"
+        return cls(file, settings.workspace, guarded_places(settings))
 
     def allow(self, needed: Grant) -> bool:
         """Tell whether a call that needs this grant may run."""

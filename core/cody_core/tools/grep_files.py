@@ -12,7 +12,7 @@ import contextlib
 import os
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,7 @@ from cody_core.tools.reading import (
     open_regular,
     target,
 )
-from cody_core.tools.workspace import resolve
+from cody_core.tools.workspace import private_below, resolve
 
 DEFAULT_MATCHES = 100
 MOST_MATCHES = 1000
@@ -80,6 +80,7 @@ class GrepFiles:
 
     Args:
         ripgrep: The path of ``rg``, if there is one.
+        guarded: Directories in which nothing is found unless they are named.
         seconds: How long a search may take; it then shows what it has found.
     """
 
@@ -91,7 +92,14 @@ class GrepFiles:
     kind: ToolKind = "read"
     arguments: type[BaseModel] = GrepFilesArguments
 
-    def __init__(self, ripgrep: str | None = None, *, seconds: float = READ_SECONDS) -> None:
+    def __init__(
+        self,
+        ripgrep: str | None = None,
+        *,
+        guarded: Sequence[Path] = (),
+        seconds: float = READ_SECONDS,
+    ) -> None:
+        self._guarded = guarded
         self._ripgrep = ripgrep
         self._seconds = seconds
 
@@ -110,7 +118,9 @@ class GrepFiles:
         name = label(path, context.workspace)
         _check_pattern(asked.pattern)
         try:
-            choice = await in_thread(partial(_choose, path, name, asked.include, context.workspace))
+            skip = private_below(path, self._guarded)
+            choose = partial(_choose, path, name, asked.include, context.workspace, skip)
+            choice = await in_thread(choose)
             results = await self._search(_Search(asked, choice, self._seconds))
         except FileNotFoundError as error:
             raise ToolError(f"There is no file or directory {name}.") from error
@@ -170,7 +180,7 @@ class _Search:
         root = str(self.choice.root).rstrip("/")
         names = [
             b"./" + os.fsencode(name) + b"\0"
-            for entry in walk(self.choice.root, stop, hidden=False)
+            for entry in walk(self.choice.root, stop, hidden=False, skip=self.choice.skip)
             if entry.is_file(follow_symlinks=False)
             and self.choice.includes(name := entry.path[len(root) + 1 :])
         ]
@@ -249,7 +259,14 @@ def _check_pattern(pattern: str) -> None:
         raise ToolError(f"The pattern has a null character at position {pattern.index(chr(0))}.")
 
 
-def _choose(path: Path, name: str, include: str | None, workspace: Path, _: Stop) -> Choice:
+def _choose(
+    path: Path,
+    name: str,
+    include: str | None,
+    workspace: Path,
+    skip: Callable[[str], bool],
+    _: Stop,
+) -> Choice:
     """Return which files to search: those of a directory, or one.
 
     Raises:
@@ -257,7 +274,7 @@ def _choose(path: Path, name: str, include: str | None, workspace: Path, _: Stop
         OSError: it is not there, or may not be read.
     """
     if stat.S_ISDIR(os.stat(path, follow_symlinks=False).st_mode):
-        return Choice(path, workspace, include, None)
+        return Choice(path, workspace, include, None, skip)
     descriptor = open_regular(path, name)
     try:
         if is_binary(descriptor):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -41,15 +42,22 @@ class Choice:
         workspace: Where names are shown from.
         include: A glob that files must be like; with a leading ``!``, must not.
         single: The one file that is searched, whatever else holds.
+        skip: Tells of folders in which nothing is found.
 
     Raises:
         ToolError: ``include`` is not a glob.
     """
 
     def __init__(
-        self, root: Path, workspace: Path, include: str | None, single: str | None
+        self,
+        root: Path,
+        workspace: Path,
+        include: str | None,
+        single: str | None,
+        skip: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self.root = root
+        self.skip = skip
         self.single = single
         self._workspace = workspace
         globs = expand(f"{{{include}}}") if include else []
@@ -99,6 +107,7 @@ class Choice:
             if here not in self._folders:
                 outer, own = self._folders[above], parts[count - 1]
                 shown = outer is not None and outer.shows(own, is_folder=True, hidden=False)
+                shown = shown and not self.skip(os.path.join(self.root, here))
                 self._folders[here] = outer.enter(own) if outer and shown else None
         return self._folders[name]
 

@@ -184,12 +184,16 @@ class Folder:
 
 
 def walk(
-    root: Path, stop: Callable[[], bool], *, hidden: bool = True
+    root: Path,
+    stop: Callable[[], bool],
+    *,
+    hidden: bool = True,
+    skip: Callable[[str], bool] = lambda _: False,
 ) -> Iterator[os.DirEntry[str]]:
     """Yield all below a folder that is not a folder itself, each folder's entries in order.
 
-    Folders that cannot be read are passed over, as ripgrep does. The walk ends early when
-    ``stop`` says so.
+    Folders that cannot be read are passed over, as ripgrep does, and so are those that ``skip``
+    tells of. The walk ends early when ``stop`` says so.
 
     Raises:
         OSError: the first folder cannot be read.
@@ -206,7 +210,7 @@ def walk(
             yield entry
         elif stop():
             return
-        else:
+        elif not skip(entry.path):
             inner = folder.enter(entry.name)
             try:
                 stack.append((inner, iter(inner.entries(hidden=hidden))))

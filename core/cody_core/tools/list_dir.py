@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from cody_core.errors import ToolError
 from cody_core.tools import Intent, ToolContext, ToolKind, ToolResult
 from cody_core.tools.ignore import Folder
 from cody_core.tools.reading import Stop, in_thread, label, printable, size, target
-from cody_core.tools.workspace import resolve
+from cody_core.tools.workspace import private_below, resolve
 
 DEFAULT_ENTRIES = 200
 MOST_ENTRIES = 1000
@@ -36,7 +37,7 @@ class ListDirArguments(BaseModel):
 
 
 class ListDir:
-    """Lists a directory."""
+    """Lists a directory; the ``guarded`` ones below it are named and not entered."""
 
     name = "list_dir"
     description = (
@@ -45,6 +46,9 @@ class ListDir:
     )
     kind: ToolKind = "read"
     arguments: type[BaseModel] = ListDirArguments
+
+    def __init__(self, guarded: Sequence[Path] = ()) -> None:
+        self._guarded = guarded
 
     async def intend(self, arguments: Any, context: ToolContext) -> Intent:
         """Say which directory would be listed."""
@@ -57,7 +61,8 @@ class ListDir:
         asked: ListDirArguments = arguments
         path = target(asked.path, context)
         name = label(path, context.workspace)
-        return ToolResult(await in_thread(partial(_list, path, name, asked)))
+        skip = private_below(path, self._guarded)
+        return ToolResult(await in_thread(partial(_list, path, name, asked, skip)))
 
 
 @dataclass
@@ -77,7 +82,9 @@ class _Node:
         return found
 
 
-def _list(path: Path, name: str, asked: ListDirArguments, stop: Stop) -> str:
+def _list(
+    path: Path, name: str, asked: ListDirArguments, skip: Callable[[str], bool], stop: Stop
+) -> str:
     try:
         folder = Folder.at(path)
         entries = folder.entries()
@@ -90,7 +97,7 @@ def _list(path: Path, name: str, asked: ListDirArguments, stop: Stop) -> str:
     root = _Node(f"{name.rstrip('/')}/")
     if not entries:
         root.shown += "  (empty)"
-    _grow(root, folder, entries, asked, stop)
+    _grow(root, folder, entries, asked, lambda entry: stop() or skip(entry))
     return "\n".join(root.lines()) + "\n"
 
 
@@ -99,9 +106,12 @@ def _grow(
     folder: Folder,
     entries: list[os.DirEntry[str]],
     asked: ListDirArguments,
-    stop: Stop,
+    skip: Callable[[str], bool],
 ) -> None:
-    """Add what is in the tree, level by level, so that a full subdirectory hides nothing above."""
+    """Add what is in the tree, level by level, so that a full subdirectory hides nothing above.
+
+    What ``skip`` tells of is named and not entered.
+    """
     room = asked.limit
     level = deque([(root, folder, entries, 1)])
     while level:
@@ -110,7 +120,8 @@ def _grow(
         for entry in entries[:room]:
             child = _Node(_shown(entry))
             node.children.append(child)
-            if depth < asked.depth and entry.is_dir(follow_symlinks=False) and not stop():
+            is_entered = depth < asked.depth and entry.is_dir(follow_symlinks=False)
+            if is_entered and not skip(entry.path):
                 inner = folder.enter(entry.name)
                 level.append((child, inner, _entries(inner, child), depth + 1))
         room -= len(node.children)

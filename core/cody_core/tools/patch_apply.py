@@ -6,12 +6,16 @@ odd spaces). What stays is what the file has, never what the patch says it has.
 
 Of several places those after the previous hunk are preferred, and those in the indented block that
 a header opens. Where two places are left a hunk is refused: nobody can know which was meant.
+
+A file may be large and all of its lines alike, and a patch have a hunk for each: nothing here looks
+at all lines, blocks or hunks once for each of the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NoReturn, TypeAlias
 
@@ -42,10 +46,12 @@ def apply(text: str, hunks: Sequence[Hunk], name: str) -> str:
     """
     file = _File(text, name)
     edits: list[_Edit] = []
+    taken = _Spans()
     after = 0
     for hunk in hunks:
-        edit = _locate(file, hunk, after, edits)
+        edit = _locate(file, hunk, after, taken)
         edits.append(edit)
+        taken.add(edit.start, edit.end)
         after = edit.end
     return _rewrite(file, sorted(edits, key=lambda edit: (edit.start, edit.end)))
 
@@ -68,30 +74,41 @@ class _File:
             self.lines.pop()
 
     @cached_property
-    def _plain(self) -> tuple[list[str], ...]:
+    def plain(self) -> tuple[list[str], ...]:
+        """The lines, as each of the ways to compare them sees them."""
         return tuple([plain(line) for line in self.lines] for plain in _FITS)
+
+    @cached_property
+    def _places(self) -> tuple[Mapping[str, Sequence[int]], ...]:
+        found: tuple[dict[str, list[int]], ...] = tuple({} for _ in _FITS)
+        for places, lines in zip(found, self.plain, strict=True):
+            for index, line in enumerate(lines):
+                places.setdefault(line, []).append(index)
+        return found
 
     def find(self, wanted: Sequence[str], fit: int) -> Iterator[int]:
         """Return the indices at which lines begin that are like the wanted ones."""
-        lines = self._plain[fit]
+        lines = self.plain[fit]
         sought = [_FITS[fit](line) for line in wanted]
-        start = -1
-        while True:
-            try:
-                start = lines.index(sought[0], start + 1)
-            except ValueError:
-                return
+        for start in self._places[fit].get(sought[0], ()):
             if lines[start : start + len(sought)] == sought:
                 yield start
 
-    def block(self, index: int) -> int:
-        """Return the index after the last line of the indented block that a line opens."""
-        margin = _indentation(self.lines[index])
-        for after in range(index + 1, len(self.lines)):
-            line = self.lines[after]
-            if line.strip() and _indentation(line) <= margin and not _continues(line):
-                return after
-        return len(self.lines)
+    @cached_property
+    def ends(self) -> Sequence[int]:
+        """For each line the index after the last one of the indented block that it opens."""
+        ends = [0] * len(self.lines)
+        # The lines that may end a block, from the last one up, each indented more than those before
+        # it: one that is indented no less than a nearer one is the next of no line above that.
+        closing, margins = [len(self.lines)], [-1]
+        for index in reversed(range(len(self.lines))):
+            line = self.lines[index]
+            margin = _indentation(line)
+            ends[index] = closing[bisect_right(margins, margin) - 1]
+            if line.strip() and not _continues(line):
+                keep = bisect_left(margins, margin)
+                closing[keep:], margins[keep:] = [index], [margin]
+        return ends
 
 
 def _continues(line: str) -> bool:
@@ -104,6 +121,38 @@ def _indentation(line: str) -> int:
     return len(expanded) - len(expanded.lstrip())
 
 
+@dataclass(slots=True)
+class _Spans:
+    """Stretches of lines of which no two overlap, in their order."""
+
+    all: list[tuple[int, int]] = field(default_factory=list)
+
+    @classmethod
+    def joined(cls, blocks: Iterable[tuple[int, int]]) -> _Spans:
+        """Return blocks, which are in order, as stretches: those that overlap as one."""
+        found: list[tuple[int, int]] = []
+        for start, end in blocks:
+            if found and start < found[-1][1]:
+                found[-1] = (found[-1][0], max(found[-1][1], end))
+            else:
+                found.append((start, end))
+        return cls(found)
+
+    def add(self, start: int, end: int) -> None:
+        """Add a stretch that is free."""
+        insort(self.all, (start, end))
+
+    def is_free(self, start: int, end: int) -> bool:
+        """Tell whether lines are in no stretch."""
+        before = bisect_left(self.all, (end,)) - 1
+        return before < 0 or self.all[before][1] <= start
+
+    def holds(self, index: int) -> bool:
+        """Tell whether a line is in one."""
+        before = bisect_left(self.all, (index + 1,)) - 1
+        return before >= 0 and index < self.all[before][1]
+
+
 @dataclass(frozen=True, slots=True)
 class _Edit:
     """A hunk and the lines it takes the place of."""
@@ -113,7 +162,7 @@ class _Edit:
     end: int
 
 
-def _locate(file: _File, hunk: Hunk, after: int, edits: Sequence[_Edit]) -> _Edit:
+def _locate(file: _File, hunk: Hunk, after: int, taken: _Spans) -> _Edit:
     if not hunk.old:
         return _append(file, hunk)
     scopes = _scopes(file, hunk)
@@ -124,7 +173,7 @@ def _locate(file: _File, hunk: Hunk, after: int, edits: Sequence[_Edit]) -> _Edi
                 places = [
                     place
                     for place in file.find(wanted, fit)
-                    if place >= first and _is_free(place, place + len(wanted), edits)
+                    if place >= first and taken.is_free(place, place + len(wanted))
                 ]
                 if places := _preferred(file, candidate, places, scopes):
                     if len(places) > 1:
@@ -156,47 +205,40 @@ def _candidates(hunk: Hunk) -> Iterator[Hunk]:
             yield shorter
 
 
-def _is_free(start: int, end: int, edits: Sequence[_Edit]) -> bool:
-    return all(end <= edit.start or edit.end <= start for edit in edits)
-
-
-def _preferred(
-    file: _File, hunk: Hunk, places: list[int], scopes: Sequence[tuple[int, int]]
-) -> list[int]:
+def _preferred(file: _File, hunk: Hunk, places: list[int], scopes: _Spans) -> list[int]:
     """Keep the places at the end if the hunk says so, and those that its headers point to."""
     if hunk.at_end:
         length = len(hunk.old)
         places = [place for place in places if place + length == len(file.lines)] or places
-    inside = [place for place in places if any(start <= place < end for start, end in scopes)]
-    return inside or [place for place in places if place >= scopes[0][0]]
+    inside = [place for place in places if scopes.holds(place)]
+    return inside or [place for place in places if place >= scopes.all[0][0]]
 
 
-def _scopes(file: _File, hunk: Hunk) -> list[tuple[int, int]]:
+def _scopes(file: _File, hunk: Hunk) -> _Spans:
     """Return the blocks that the headers of a hunk open, each header within those before it."""
-    scopes = [(-1, len(file.lines))]
+    scopes = _Spans([(-1, len(file.lines))])
     for number, header in hunk.headers:
-        inside = [i for start, end in scopes for i in range(start + 1, end)]
+        inside = [i for start, end in scopes.all for i in range(start + 1, end)]
         hits = _headed(file, header, inside)
-        hits = hits or _headed(file, header, range(scopes[0][0] + 1, len(file.lines)))
+        hits = hits or _headed(file, header, range(scopes.all[0][0] + 1, len(file.lines)))
         if not hits:
             _refuse_header(file, number, header)
-        scopes = [(index, file.block(index)) for index in hits]
+        scopes = _Spans.joined((index, file.ends[index]) for index in hits)
     return scopes
 
 
 def _headed(file: _File, header: str, indices: Sequence[int]) -> list[int]:
     """Return which lines a header names: the whole of them, or at least how they begin."""
     typed = _as_typed(header).strip()
-    tests: tuple[Callable[[str], bool], ...] = (
-        lambda line: line.rstrip() == header,
-        lambda line: line.strip() == header.strip(),
-        lambda line: _as_typed(line).strip() == typed,
-        lambda line: _as_typed(line).lstrip().startswith(typed),
+    _, bare, plain = file.plain
+    tests: tuple[Callable[[int], bool], ...] = (
+        lambda index: bare[index] == header,
+        lambda index: bare[index].strip() == header.strip(),
+        lambda index: plain[index].strip() == typed,
+        lambda index: plain[index].lstrip().startswith(typed),
     )
-    for test in tests:
-        if hits := sorted({index for index in indices if test(file.lines[index])}):
-            return hits
-    return []
+    found = ([index for index in indices if test(index)] for test in tests)
+    return next(filter(None, found), [])
 
 
 def _rewrite(file: _File, edits: Sequence[_Edit]) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -11,21 +10,10 @@ from pydantic import BaseModel, ConfigDict
 
 from cody_core.schema.requests import Policy
 from cody_core.tools import Intent, ToolKind
-from cody_core.tools.workspace import is_inside
+from cody_core.tools.commands import beginning, leading_words
+from cody_core.tools.workspace import is_above_home, is_inside
 
 Verdict: TypeAlias = Literal["run", "ask", "refuse"]
-
-LEADING_WORDS = 2
-# fmt: off
-WRAPPERS = frozenset({
-    "bash", "bun", "deno", "doas", "env", "eval", "exec", "find", "fish", "node", "nohup", "npx",
-    "parallel", "perl", "php", "python", "python3", "ruby", "sh", "source", "ssh", "sudo", "time",
-    "timeout", "uv", "uvx", "watch", "xargs", "zsh",
-})
-# fmt: on
-"""Programs whose arguments are programs: their leading words say nothing of what will happen."""
-
-_COMPOUND = re.compile(r"[;&|<>`$(){}\n\r\\*?~#!\[\]]")
 
 
 class Grant(BaseModel):
@@ -50,12 +38,19 @@ class Grant(BaseModel):
         return same and other.outside <= self.outside
 
 
-def judge(policy: Policy, kind: ToolKind, intent: Intent, workspace: Path) -> Verdict:
+def judge(
+    policy: Policy,
+    kind: ToolKind,
+    intent: Intent,
+    workspace: Path,
+    guarded: Iterable[Path] = (),
+) -> Verdict:
     """Decide about a call, grants left aside.
 
-    What lies outside the workspace is asked for under every policy but ``full-auto``.
+    What lies outside the workspace is asked for under every policy but ``full-auto``. ``guarded``
+    are the directories that do wherever they are.
     """
-    inside = all(is_inside(path, workspace) for path in intent.paths)
+    inside = not _outside(intent, workspace, guarded)
     if policy == "full-auto":
         return "run"
     if policy == "read-only" and kind != "read":
@@ -65,25 +60,38 @@ def judge(policy: Policy, kind: ToolKind, intent: Intent, workspace: Path) -> Ve
     return "ask"
 
 
-def needed_grant(tool: str, kind: ToolKind, intent: Intent, workspace: Path) -> Grant:
+def needed_grant(
+    tool: str,
+    kind: ToolKind,
+    intent: Intent,
+    workspace: Path,
+    guarded: Iterable[Path] = (),
+) -> Grant:
     """Return the narrowest grant that covers a call."""
-    outside = frozenset(str(path) for path in intent.paths if not is_inside(path, workspace))
+    outside = _outside(intent, workspace, guarded)
     command = intent.command or intent.preview or intent.summary
     words = leading_words(command) if kind == "execute" else None
     return Grant(tool=tool, words=words, outside=outside)
 
 
-def leading_words(command: str) -> str:
-    """Return what commands must begin with to count as alike: the program and its first argument.
+def covered(grant: Grant) -> str:
+    """Say in words what else may run once such a grant is given for longer than one call."""
+    if grant.words is None:
+        return f"every call of {grant.tool} {_places(grant)}"
+    where = f" {_places(grant)}" if grant.outside else ""
+    if (words := beginning(grant.words)) is None:
+        return f"this very command{where}"
+    return f"every command that begins with {words!r}{where}"
 
-    A command that is more than one plain program is only like itself.
-    """
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        return command
-    if not words or _COMPOUND.search(command) or "=" in words[0]:
-        return command
-    if Path(words[0]).name in WRAPPERS:
-        return command
-    return shlex.join(words[:LEADING_WORDS])
+
+def _places(grant: Grant) -> str:
+    if not grant.outside:
+        return "in the workspace"
+    return f"in the workspace and for {', '.join(sorted(grant.outside))}"
+
+
+def _outside(intent: Intent, workspace: Path, guarded: Iterable[Path]) -> frozenset[str]:
+    """Return the paths that do not lie in the workspace; all, if that is more than a home."""
+    if is_above_home(workspace):
+        return frozenset(map(str, intent.paths))
+    return frozenset(str(p) for p in intent.paths if not is_inside(p, workspace, guarded))

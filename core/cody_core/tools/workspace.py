@@ -1,11 +1,20 @@
-"""The workspace: the directory a conversation is about, and where a path leads."""
+"""The workspace: the directory a conversation is about, where a path leads, and what is private.
+
+Cody's own keys, grants and settings are nobody's work: the directories that hold them are guarded,
+and count as outside whatever the workspace is. So does what is hidden in the user's home directory
+(keys, logins, what a shell runs at its start) where the workspace is all of that directory.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from cody_core.errors import ToolError
+from cody_core.glance import config_path
+from cody_core.settings import Settings
 
 
 def resolve(path: str, workspace: Path) -> Path:
@@ -26,9 +35,70 @@ def resolve(path: str, workspace: Path) -> Path:
         raise ToolError(msg) from error
 
 
-def is_inside(path: Path, workspace: Path) -> bool:
-    """Tell whether a resolved path is the workspace or lies below it."""
-    return path.is_relative_to(workspace.resolve())
+def guarded_places(settings: Settings) -> tuple[Path, ...]:
+    """Return the directories that are never inside: of data, and of ``config.toml``."""
+    return (settings.home.resolve(), config_path().parent.resolve())
+
+
+def is_inside(path: Path, workspace: Path, guarded: Iterable[Path] = ()) -> bool:
+    """Tell whether a resolved path is the workspace or lies below it, and is not private."""
+    root = workspace.resolve()
+    if not path.is_relative_to(root) or is_guarded(path, guarded):
+        return False
+    return not (_home().is_relative_to(root) and _is_hidden_at_home(path))
+
+
+def is_above_home(workspace: Path) -> bool:
+    """Tell whether a workspace is so wide that nothing in it goes without saying."""
+    return workspace.resolve() in _home().parents
+
+
+def is_guarded(path: Path, guarded: Iterable[Path]) -> bool:
+    """Tell whether a path is a guarded directory or leads into one, however it is spelled."""
+    marks = _marks(guarded)
+    above = (path, *path.parents)
+    return any(place in guarded for place in above) or any(_mark(each) in marks for each in above)
+
+
+def private_below(root: Path, guarded: Iterable[Path]) -> Callable[[str], bool]:
+    """Return what tells of a folder below a root whether a look at all of that leaves it out.
+
+    What lies in a private folder is looked at where that itself, or something in it, is named.
+    """
+    marks = frozenset() if is_guarded(root, guarded) else _marks(guarded)
+    home = None if _is_hidden_at_home(root) else str(_home())
+
+    def is_private(folder: str) -> bool:
+        above, _, name = folder.rpartition("/")
+        return (name.startswith(".") and above == home) or (bool(marks) and _mark(folder) in marks)
+
+    return is_private
+
+
+def _home() -> Path:
+    return Path(os.path.expanduser("~")).resolve()
+
+
+def _is_hidden_at_home(path: Path) -> bool:
+    home = _home()
+    below = path.relative_to(home).parts if path.is_relative_to(home) else ()
+    return bool(below) and below[0].startswith(".")
+
+
+def _marks(places: Iterable[Path]) -> frozenset[tuple[int, int]]:
+    return frozenset(mark for place in places if (mark := _mark(place)) is not None)
+
+
+def _mark(path: Path | str) -> tuple[int, int] | None:
+    """Return what a file system knows a directory by: where case does not count it has many names.
+
+    ``None`` if there is none.
+    """
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def shown(path: Path, workspace: Path) -> str:

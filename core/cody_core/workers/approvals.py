@@ -18,7 +18,7 @@ from cody_core.schema.items import FunctionCall
 from cody_core.schema.requests import Policy
 from cody_core.tools import Intent, ToolKind
 from cody_core.tools.grants import Grants
-from cody_core.tools.policy import judge, needed_grant
+from cody_core.tools.policy import covered, judge, needed_grant
 
 
 def once_key(approval_id: str) -> str:
@@ -53,15 +53,16 @@ class Approvals:
         Raises:
             RunClosed: the run ended before anybody could be asked.
         """
-        verdict = judge(self._policy, kind, intent, self._workspace)
+        guarded = self._grants.guarded
+        verdict = judge(self._policy, kind, intent, self._workspace, guarded)
         if verdict == "run":
             return None
         if verdict == "refuse":
             return f"The policy is {self._policy!r}: {call.name} may not run. Go on without it."
-        grant = needed_grant(call.name, kind, intent, self._workspace)
+        grant = needed_grant(call.name, kind, intent, self._workspace, guarded)
         if self._grants.allow(grant):
             return None
-        answer = await self._ask(call, kind, intent, event)
+        answer = await self._ask(call, kind, intent, covered(grant), event)
         match answer.decision:
             case "deny":
                 reason = f": {answer.reason}" if answer.reason else ""
@@ -75,7 +76,7 @@ class Approvals:
         return None
 
     async def _ask(
-        self, call: FunctionCall, kind: ToolKind, intent: Intent, event: EventFactory
+        self, call: FunctionCall, kind: ToolKind, intent: Intent, covers: str, event: EventFactory
     ) -> ApprovalResolved:
         question = ApprovalRequested(
             approval_id=new_id(),
@@ -85,6 +86,7 @@ class Approvals:
             kind=kind,
             summary=whole(intent.summary),
             preview=whole(intent.preview),
+            covers=whole(covers),
         )
         future = asyncio.get_running_loop().create_future()
         self._waiting[question.approval_id] = future

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from cody_core.checkup import Finding
-from cody_core.checkup.chosen import agents, keys, model, read_settings
+from cody_core.checkup.chosen import agents, env_files, keys, model, read_settings
 from cody_core.errors import InvalidModel
 from cody_core.glance import config_path
 from cody_core.kept import keep_key
@@ -77,3 +77,11 @@ def test_the_settings_are_read_and_what_is_wrong_in_them_is_said() -> None:
     finding, found = read_settings()
     assert (finding.state, found) == ("problem", None)
     assert "see line 2" in finding.text
+
+
+async def test_what_does_not_count_in_an_env_file_is_noted(tmp_path: Path) -> None:
+    assert await env_files() == []
+    (tmp_path / "work" / ".env").write_text("CODY_WORKSPACE=/\n")
+    (found,) = await env_files()
+    assert (found.subject, found.state) == ("settings", "note")
+    assert found.text.startswith("CODY_WORKSPACE in .env is ignored: ")

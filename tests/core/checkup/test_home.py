@@ -87,10 +87,12 @@ async def test_a_key_in_a_config_file_that_others_can_read_is_a_problem() -> Non
     config_path().write_text('model = "gpt-5"\n')
     config_path().chmod(0o644)
     assert len(await home.home(load_settings())) == 1
-    config_path().write_text('openai_api_key = "sk-1"\n')
+    config_path().write_text('model = "ollama/qwen3"\n[providers.x]\napi_key = "ollama"\n')
+    assert len(await home.home(load_settings())) == 1
+    config_path().write_text('openai_api_key = "sk-12345"\n')
     _, found = await home.home(load_settings())
     assert (found.state, found.remedy) == ("problem", f"chmod 600 {config_path()}")
-    assert "sk-1" not in found.text
+    assert "sk-12345" not in found.text
     config_path().chmod(0o600)
     assert len(await home.home(load_settings())) == 1
 

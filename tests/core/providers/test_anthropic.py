@@ -140,6 +140,14 @@ async def test_a_recording_says_the_same_however_it_is_cut(name: str) -> None:
             assert numbered(await collect(provider)) == SAID[name], cut.__name__
 
 
+async def test_half_a_character_does_not_end_the_answer() -> None:
+    body = recording("anthropic/text.sse").replace(b'"Hello"', rb'"Hell\ud83d"')
+    async with wired() as (server, provider):
+        server.answers(Answer.sse(body))
+        payloads = numbered(await collect(provider))
+    assert payloads == [*message(1, "Hell?", ", wor", "ld!"), done("stop", 25, 9)]
+
+
 def test_the_streamed_arguments_are_one_json_document() -> None:
     assert orjson.loads("".join(ARGUMENTS)) == {
         "path": "naïve/雪 ❄\u2028.txt",

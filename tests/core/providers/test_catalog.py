@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from cody_core.errors import InvalidModel, UnknownProvider
-from cody_core.providers.catalog import known_models, resolve
+from cody_core.providers.catalog import known_efforts, known_models, resolve
 from cody_core.schema.models import ModelInfo
 from cody_core.settings import ProviderSettings, Settings, load_settings
 
@@ -25,6 +25,12 @@ def nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def with_settings(**flags: Any) -> Settings:
     return load_settings(**{"providers": PROVIDERS, **flags})
+
+
+def test_efforts_are_known_of_models_by_whoever_serves_them() -> None:
+    assert known_efforts("gpt-5.1") == ["none", "low", "medium", "high"]
+    assert known_efforts("claude-haiku-4.5") == ()
+    assert known_efforts("unheard-of") == ()
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,7 @@ def details(*blocks: dict[str, Any]) -> ProviderData:
     return ProviderData(provider_id="local", data={"reasoning_details": list(blocks)})
 
 
+SHOWN = ProviderData(provider_id="local", data={"reasoning_content": True})
 USED = Usage(
     prompt_tokens=20, completion_tokens=9, total_tokens=29, cached_tokens=16, reasoning_tokens=4
 )
@@ -100,7 +101,9 @@ BARE = [
 EXPECTED: dict[str, list[Payload]] = {
     "text": [*streamed(message("Hello there."), "Hello", " there."), end("stop", USED)],
     "reasoning_content": [
-        *streamed(Reasoning(id="1", content="Two and two."), "Two and", " two."),
+        *streamed(
+            Reasoning(id="1", content="Two and two.", provider_data=SHOWN), "Two and", " two."
+        ),
         *streamed(message("Four.", "2"), "Four", "."),
         end("stop", Usage(prompt_tokens=7, completion_tokens=5, total_tokens=12)),
     ],
@@ -310,6 +313,57 @@ async def test_what_a_step_said_goes_back_as_one_message_with_its_outputs(
         },
         {"role": "tool", "tool_call_id": "toolu_1", "content": ""},
     ]
+
+
+def chunks_of(*deltas: str, reason: str) -> Answer:
+    """Return a stream of these deltas, in JSON, and its end."""
+    chunks = [f'{{"choices": [{{"delta": {delta}}}]}}' for delta in deltas]
+    chunks.append(f'{{"choices": [{{"delta": {{}}, "finish_reason": "{reason}"}}]}}')
+    return Answer.sse("".join(f"data: {chunk}\n\n" for chunk in chunks).encode())
+
+
+async def test_thoughts_shown_as_content_go_back_while_the_turn_makes_calls(
+    server: WireServer, provider: Provider
+) -> None:
+    called = '{"tool_calls": [{"index": 0, "id": "%s", "function": {"name": "ls"}}]}'
+    server.answers(
+        chunks_of('{"reasoning_content": "I look."}', called % "a", reason="tool_calls"),
+        chunks_of('{"reasoning_content": ""}', called % "b", reason="tool_calls"),
+        chunks_of('{"reasoning_content": "So."}', '{"content": "Two."}', reason="stop"),
+        chunks_of('{"content": "Fine."}', reason="stop"),
+    )
+    items: list[Item] = [PROMPT]
+    for step, call_id in enumerate(("a", "b", None)):
+        payloads = await collect(provider.stream(ask(*items)))
+        whole = [payload.final_item for payload in payloads if payload.type == "item_done"]
+        items += [item.model_copy(update={"step": step}) for item in whole]
+        if call_id is not None:
+            items.append(FunctionCallOutput(id="o", call_id=call_id, output="x", success=True))
+    await collect(provider.stream(ask(*items, PROMPT)))
+    assert server.refused == []
+    thoughts = [
+        [m.get("reasoning_content") for m in request.json["messages"] if m["role"] == "assistant"]
+        for request in server.requests
+    ]
+    assert thoughts == [[], ["I look."], ["I look.", ""], ["I look.", "", "So."]]
+
+
+async def test_thoughts_by_another_name_do_not_go_back(
+    server: WireServer, provider: Provider
+) -> None:
+    called = '{"tool_calls": [{"index": 0, "id": "a", "function": {"name": "ls"}}]}'
+    server.answers(chunks_of('{"reasoning": "I look."}', called, reason="tool_calls"))
+    payloads = await collect(provider.stream(ask()))
+    whole = [payload.final_item for payload in payloads if payload.type == "item_done"]
+    assert [item.provider_data for item in whole] == [None, None]
+
+
+async def test_half_a_character_does_not_end_the_answer(
+    server: WireServer, provider: Provider
+) -> None:
+    server.answers(chunks_of(r'{"content": "a\ud83d"}', '{"content": "b"}', reason="stop"))
+    payloads = await collect(provider.stream(ask()))
+    assert payloads == [*streamed(message("a?b"), "a?", "b"), end("stop", None)]
 
 
 async def test_a_server_without_a_key_gets_a_placeholder(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from cody_core.providers.openai_chat import create
 from cody_core.providers.openai_chat_request import build
 from cody_core.schema.items import (
@@ -201,6 +202,26 @@ def test_reasoning_goes_back_only_as_blocks_and_only_to_where_it_came_from() -> 
     assert messages(PROMPT, own, PROMPT, said) == [USER, USER, answer("So.")]
 
 
+def test_thoughts_go_back_to_where_they_came_from_if_their_turn_made_calls() -> None:
+    own, foreign = (
+        Reasoning(
+            id="r1",
+            content="Hm",
+            provider_data=ProviderData(provider_id=provider, data={"reasoning_content": True}),
+        )
+        for provider in ("local", "other")
+    )
+    said = Message(id="m1", content="So.")
+    step: list[Item] = [called("a"), output("a", "1")]
+    calling = {**answer(None, "a"), "reasoning_content": "Hm"}
+    assert messages(PROMPT, own, *step) == [USER, calling, tool("a", "1")]
+    assert messages(PROMPT, own, *step, PROMPT, own, said) == [
+        *(USER, calling, tool("a", "1")),
+        *(USER, answer("So.")),
+    ]
+    assert messages(PROMPT, foreign, *step) == [USER, answer(None, "a"), tool("a", "1")]
+
+
 def test_only_openai_itself_is_sent_its_newest_parameters() -> None:
     spec = ToolSpec(name="stat", description="Look.", parameters={"type": "object"})
     request = ask(
@@ -233,6 +254,34 @@ def test_only_openai_itself_is_sent_its_newest_parameters() -> None:
         "max_completion_tokens": 9,
         "prompt_cache_key": "thread",
     }
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "elsewhere", "by_those_who_take_all"),
+    [
+        ("m", "minimal", "low", "minimal"),
+        ("m", "xhigh", "high", "xhigh"),
+        ("m", "max", "high", "max"),
+        ("m", "none", "none", "none"),
+        ("openai/gpt-5.1-codex", "none", "low", "low"),
+    ],
+)
+def test_an_effort_that_is_not_known_is_the_nearest_that_is(
+    model: str, effort: Any, elsewhere: str, by_those_who_take_all: str
+) -> None:
+    request = ask(reasoning_effort=effort).model_copy(update={"model": model})
+    others = build(request, provider_id="p", is_openai=False)
+    router = build(request, provider_id="p", is_openai=False, takes_all_efforts=True)
+    openai = build(request, provider_id="p", is_openai=True)
+    assert others["reasoning_effort"] == elsewhere
+    assert router["reasoning_effort"] == openai["reasoning_effort"] == by_those_who_take_all
+
+
+async def test_openrouter_is_known_by_its_address() -> None:
+    for address, expected in (("https://openrouter.ai/api/v1", True), ("https://x.y", False)):
+        provider = create(ProviderSettings(base_url=address), name="p")
+        assert provider.endpoint.is_openrouter is expected
+        await provider.aclose()
 
 
 async def test_openai_is_known_by_its_address() -> None:

@@ -42,8 +42,17 @@ def ask(*items: Item, **fields: Any) -> ModelRequest:
         (
             "gpt-5",
             {"thinking_budget": 64_000, "reasoning_effort": "none"},
-            {"effort": "none", "summary": "auto"},
+            {"effort": "minimal", "summary": "auto"},
         ),
+        ("gpt-5.1", {"reasoning_effort": "minimal"}, {"effort": "low", "summary": "auto"}),
+        (
+            "gpt-5-mini-2025-08-07",
+            {"reasoning_effort": "max"},
+            {"effort": "high", "summary": "auto"},
+        ),
+        ("openai/gpt-5-pro", {"thinking_budget": 1}, {"effort": "high", "summary": "auto"}),
+        ("gpt-5.1-codex-max", {"reasoning_effort": "max"}, {"effort": "xhigh", "summary": "auto"}),
+        ("gpt-6-sol", {"reasoning_effort": "max"}, {"effort": "max", "summary": "auto"}),
         ("gpt-oss", {"reasoning_effort": "low"}, {"effort": "low", "summary": "auto"}),
         ("gpt-5-chat-latest", {"thinking_budget": 64_000}, None),
         ("gpt-4o", {}, None),

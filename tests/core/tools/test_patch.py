@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import difflib
+import time
 
 import pytest
 from cody_core.errors import ToolError
@@ -307,3 +308,24 @@ def test_the_nearest_place_is_the_one_with_most_of_the_lines() -> None:
     lines = ["a", "b", "x", "a", "b", "c"]
     assert nearest(lines, ["a", "b", "c", "d"]) == 3
     assert nearest(lines, [""]) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        (")\n" * 10_000, ["@@ )", "@@ )", "-zzz", "+y"]),
+        (")\n" * 10_000, ["@@ )", "-zzz", "+y"]),
+        ("a:\n  b\n" * 40_000, ["@@ a:", "-  b", "+y"]),
+        (
+            "".join(f"{n}\n" for n in range(24_000)) + "zzz\nzzz\n",
+            [line for n in range(0, 24_000, 2) for line in ("@@", f"-{n}")] + ["@@", "-zzz"],
+        ),
+    ],
+    ids=["headers in headers", "blocks without an end", "many places", "many hunks"],
+)
+def test_a_patch_that_fits_nowhere_in_a_large_file_is_refused_at_once(
+    text: str, lines: list[str]
+) -> None:
+    began = time.thread_time()
+    refusal(text, *lines)
+    assert time.thread_time() - began < 4  # of seconds; once for each of the others it was minutes

@@ -8,7 +8,7 @@ import pytest
 from cody_core.schema.requests import Policy
 from cody_core.tools import Intent, ToolKind
 from cody_core.tools.grants import Grants
-from cody_core.tools.policy import Grant, Verdict, judge, leading_words, needed_grant
+from cody_core.tools.policy import Grant, Verdict, covered, judge, needed_grant
 
 
 @pytest.fixture
@@ -48,47 +48,6 @@ def test_a_directory_that_only_begins_like_the_workspace_is_outside(workspace: P
     assert judge("ask", "read", beside, workspace) == "ask"
 
 
-@pytest.mark.parametrize(
-    ("command", "words"),
-    [
-        ("git status", "git status"),
-        ("git status -s", "git status"),
-        ("git  'status' .", "git status"),
-        ("ls", "ls"),
-        ("rm -rf build", "rm -rf"),
-        ("make", "make"),
-    ],
-)
-def test_commands_that_begin_alike_are_alike(command: str, words: str) -> None:
-    assert leading_words(command) == words
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        "git status; rm -rf /",
-        "git status && curl evil",
-        "git status | sh",
-        "git status > /etc/passwd",
-        "git status $(rm -rf /)",
-        "git status `rm -rf /`",
-        "git status\nrm -rf /",
-        "git status & rm -rf /",
-        "bash -c 'rm -rf /'",
-        "/usr/bin/env rm -rf /",
-        "sudo rm -rf /",
-        "python3 -c 'x'",
-        "PATH=/evil git status",
-        "git 'status",
-        "cat ~/.ssh/id_rsa",
-        "cat *",
-        "",
-    ],
-)
-def test_a_command_that_is_more_than_one_plain_program_is_only_like_itself(command: str) -> None:
-    assert leading_words(command) == command
-
-
 def test_a_grant_covers_what_needs_no_more(workspace: Path) -> None:
     def needs(command: str, *paths: Path) -> Grant:
         intent = Intent(
@@ -105,6 +64,26 @@ def test_a_grant_covers_what_needs_no_more(workspace: Path) -> None:
         needed_grant("str_replace", "write", Intent("b", paths=(workspace / "b",)), workspace)
     )
     assert not edit.covers(given)
+
+
+@pytest.mark.parametrize(
+    ("command", "outside", "words"),
+    [
+        ("git status -s", False, "every command that begins with 'git status'"),
+        ("git -C sub status", False, "this very command"),
+        ("make", True, "this very command in the workspace and for {}"),
+        (None, False, "every call of edit in the workspace"),
+        (None, True, "every call of edit in the workspace and for {}"),
+    ],
+)
+def test_what_a_grant_covers_is_said_in_words(
+    command: str | None, outside: bool, words: str, workspace: Path
+) -> None:
+    path = workspace.parent if outside else workspace
+    kind: ToolKind = "write" if command is None else "execute"
+    intent = Intent("x", command=command, paths=(path,))
+    said = covered(needed_grant("edit", kind, intent, workspace))
+    assert said == words.format(path)
 
 
 def test_grants_for_the_session_end_with_it_and_lasting_ones_do_not(

@@ -163,6 +163,13 @@ async def test_computing_counts_while_a_tool_is_waited_for(cache: Path) -> None:
     assert (result.error_code, result.calls) == ("timeout", (ScriptCall("hold", ok=False),))
 
 
+async def test_sleeping_counts_while_a_tool_is_waited_for(cache: Path) -> None:
+    async with open_bench(cache, Limits(seconds=0.4)) as bench, asyncio.timeout(10):
+        result = await bench.run("tools.hold({}); for (;;) await sleep(50)")
+        assert bench.cancelled == 1
+    assert (result.error_code, result.calls) == ("timeout", (ScriptCall("hold", ok=False),))
+
+
 async def test_a_script_that_ends_has_its_calls_finished_and_runs_no_more(cache: Path) -> None:
     code = "tools.hold({}).then(() => tools.echo({})); 'ended'"
     async with open_bench(cache) as bench, asyncio.TaskGroup() as tasks:

@@ -99,6 +99,23 @@ async def test_a_script_that_spoils_its_own_world_still_speaks_for_itself_only(c
     assert [call.ok for call in result.calls] == [True, False]
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "Object.prototype.then = function (go) { go(1) }; return await tools.echo({})",
+        "Object.defineProperty(Object.prototype, 'value', {get() { throw 1 }, set() {}}); return 3",
+    ],
+)
+async def test_a_script_that_spoils_what_all_objects_have_fails_and_the_next_does_not(
+    cache: Path, code: str
+) -> None:
+    async with open_bench(cache) as bench:
+        result = await bench.run(code)
+        assert result.error_code == "script_error", result
+        assert "its own world" in (result.error or "")
+        assert await bench.value("1 + 1") == 2
+
+
 async def test_tools_console_and_context_cannot_be_changed(cache: Path) -> None:
     code = """
         let caught = 0;

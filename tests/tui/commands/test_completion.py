@@ -29,6 +29,7 @@ def offered(words: str, shell: str = "fish", **env: str) -> dict[str, str]:
 
 
 def test_models_that_can_be_used_are_offered_by_either_name() -> None:
+    Path(".env").write_text("CODY_POLICY=full-auto\n")  # which is ignored, and not said here
     assert offered("cody -m demo/t") == {"demo/tour": "the default", "demo/tools": ""}
     with_key = offered("cody chat --model ", OPENAI_API_KEY="sk-x")
     assert with_key["openai/gpt-5.1-codex-mini"] == "the default"

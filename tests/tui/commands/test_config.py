@@ -54,7 +54,21 @@ def test_every_setting_is_shown_with_where_it_comes_from(monkeypatch: pytest.Mon
     assert " ".join(rows["openai_api_key"].split()) == "******** .env OPENAI_API_KEY"
     assert " ".join(rows["policy"].split()) == "read-only flag"
     assert " ".join(rows["max_runs"].split()) == "256 default"
+    assert " ".join(rows["anthropic_api_key"].split()) == "- not set: ANTHROPIC_API_KEY"
     assert KEY not in done.stdout
+
+
+def test_what_is_ignored_in_an_env_file_is_not_shown_as_what_counts() -> None:
+    Path(".env").write_text("CODY_POLICY=full-auto\nHOST=0.0.0.0\n")
+    done = here("config")
+    rows = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+    assert " ".join(rows["policy"].split()) == "ask default"
+    assert " ".join(rows["host"].split()) == "127.0.0.1 default"
+    said = done.stderr.splitlines()
+    assert [line.partition(": whoever")[0] for line in said] == [
+        "cody: HOST in .env is ignored",
+        "cody: CODY_POLICY in .env is ignored",
+    ]
 
 
 def test_json_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,6 +79,10 @@ class Script:
             outcome = _failure(str(error), error.code, retire=True)
         except MemoryError:
             outcome = _failure("the script used too much memory", "memory_limit", retire=True)
+        except Exception:  # noqa: BLE001 - whatever it is, a script did it, and is told
+            # It may change what all objects have, those of the engine too: its own loss.
+            text = "the script made its own world unusable: leave what all objects have as it is"
+            outcome = _failure(text, "script_error", retire=True)
         return {"done": outcome}
 
     def _outcome(self) -> Message:
@@ -138,11 +142,14 @@ class Script:
         if not self._calls and not self._timers:
             message = "the script waits for a promise that nothing can settle"
             raise EngineError("stalled", message)
-        self._channel.send({"idle": self._heard})
-        timeout = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+        timeout = None
+        if self._timers:
+            timeout = max(0.0, self._timers[0][0] - time.monotonic())
+        else:
+            # To sleep is the script's own time, whatever else it waits for.
+            self._channel.send({"idle": self._heard})
         answered = self._channel.receive(timeout)
         if answered is None:
-            self._channel.send({"busy": True})
             self._world.tell("wake", heapq.heappop(self._timers)[1])
             return
         self._heard += 1

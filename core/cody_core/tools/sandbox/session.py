@@ -97,8 +97,6 @@ class Session:
                         self._clock.stop()
                 case {"log_full": True}:
                     self._logs_cut = True
-                case {"busy": True}:
-                    self._clock.go()
                 case _:
                     self._child.kill()
                     raise ChildGone(f"the sandbox's process sent {str(message)[:80]!r}")
