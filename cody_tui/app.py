@@ -38,7 +38,8 @@ from cody_tui.themes import THEMES
 
 if TYPE_CHECKING:
     from cody_core.client import Client
-    from cody_core.settings import Settings, UiSettings
+    from cody_core.settings import Settings
+    from cody_core.ui_settings import UiSettings
 
     from cody_tui.dialogs.first_run import FirstRun
 
@@ -368,6 +369,6 @@ def _without_colour() -> bool | None:
 
 
 def _usual_ui() -> UiSettings:
-    from cody_core.settings import UiSettings  # brings pydantic: not before the first paint
+    from cody_core.ui_settings import UiSettings  # brings pydantic: not before the first paint
 
     return UiSettings()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -137,9 +138,11 @@ def test_every_public_quantity_has_its_unit_in_its_name_or_its_description() -> 
 
 
 def test_every_setting_says_what_it_is() -> None:
-    tree = trees()["core/cody_core/settings.py"]
+    found = [trees()[f"core/cody_core/{name}.py"].body for name in ("settings", "ui_settings")]
     classes = [
-        node for node in tree.body if isinstance(node, ast.ClassDef) and "Settings" in node.name
+        node
+        for node in itertools.chain(*found)
+        if isinstance(node, ast.ClassDef) and "Settings" in node.name
     ]
     assert len(classes) == 5
     for node in classes:

@@ -217,9 +217,9 @@ class Reader:
         return ""
 
     def _with_ours(self, text: str) -> str:
-        for theirs, ours in self._instead.items():
-            text = text.replace(theirs, ours)
-        return text
+        # All at once: one of ours may hold what another of theirs is.
+        theirs = "|".join(map(re.escape, self._instead))
+        return re.sub(theirs, lambda found: self._instead[found[0]], text)
 
     def _as_shown(self, text: str) -> str:
         for theirs, ours in self._ports.items():

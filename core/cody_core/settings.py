@@ -44,6 +44,7 @@ from cody_core.sources import (
     see_where,
     variable,
 )
+from cody_core.ui_settings import UiSettings
 
 ProviderKind = Literal["openai", "openai_chat", "anthropic", "demo", "file"]
 PolicyName = Literal["ask", "auto-edit", "full-auto", "read-only"]
@@ -92,25 +93,6 @@ class AgentSettings(BaseModel):
     """How hard it thinks, where it can be told."""
     max_iterations: int | None = Field(default=None, ge=1)
     """How often one run may ask the model."""
-
-
-class UiSettings(BaseModel):
-    """How the terminal program looks and behaves: ``[ui]`` in ``config.toml``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    theme: str = "auto"
-    """A theme by name; ``auto`` follows the terminal's background."""
-    reduced_motion: bool = False
-    """Nothing on the screen moves that does not have to."""
-    screen_reader: bool = False
-    """Linear text: no boxes, no marks that say nothing when they are read out."""
-    on_quit: Literal["answer", "thread", "nothing"] = "answer"
-    """What is left in the terminal when the program ends."""
-    notify: Literal["auto", "bell", "desktop", "off"] = "auto"
-    """How it calls when a question waits or a long answer ends, and nobody is looking."""
-    long_run: float = Field(default=30.0, ge=0)
-    """Seconds after which the end of an answer is worth a call."""
 
 
 class ServerSettings(BaseModel):

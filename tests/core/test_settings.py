@@ -13,10 +13,10 @@ from cody_core.settings import (
     ProviderSettings,
     ServerSettings,
     Settings,
-    UiSettings,
     load_settings,
 )
 from cody_core.sources import HARMLESS
+from cody_core.ui_settings import UiSettings
 from pydantic import SecretStr
 
 KEY = "sk-very-secret"
