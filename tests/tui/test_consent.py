@@ -1,168 +1,89 @@
-"""Keys that come while a question does: whoever meant something else has not consented."""
-
 from __future__ import annotations
 
+import asyncio
+import os
+import pty
+
 import pytest
-from textual import events
-from tui.questions import Runner, Session, asked, gone, of_long_ago, panel_text
-from tui.screen import answered, key, prompt_of, questioned, send, state, until
+from cody_core.schema.events import ApprovalRequested
 
-from cody_tui.widgets.approval import GUARD
+from cody_tui.consent import Answer, Terminal
 
 
-async def test_a_key_that_comes_too_early_is_no_answer() -> None:
-    session = Session(Runner(), "make")
-    async with session.app.run_test() as pilot:
-        await send(pilot, "go")
-        panel = await questioned(pilot)
-        assert panel.guard == GUARD == 0.3
-        panel.guard = 3600
-        await until(pilot, lambda: panel.has_focus)
-        await pilot.press("y", "s", "a", "n", "d")
-        assert (panel.display, panel.is_writing, state(pilot)) == (True, False, "asking")
-        panel.guard = 0.001
-        await pilot.press("y")  # goes where the others went, however late it comes
-        await until(pilot, lambda: prompt_of(pilot).has_focus)
-        assert prompt_of(pilot).text == "ysandy"
-        assert session.tool.ran == []
-        await pilot.press("tab")
-        await until(pilot, lambda: panel.has_focus and not panel.is_guarded)
-        await pilot.press("y")
-        await gone(pilot)
-        await answered(pilot, "the end")
-        assert prompt_of(pilot).text == "ysandy"
-    assert session.tool.ran == ["make"]
+class Screen:
+    """What was written, and a way to wait for it."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.asked = asyncio.Event()
+
+    def write(self, text: str) -> int:
+        self.text += text
+        return len(text)
+
+    def flush(self) -> None:
+        self.asked.set()
 
 
-async def test_a_word_that_begins_with_no_answer_has_none_in_it() -> None:
-    session = Session(Runner(), "make")
-    async with session.app.run_test() as pilot:
-        await send(pilot, "go")
-        await asked(pilot)
-        await pilot.press(*"has")
-        await until(pilot, lambda: prompt_of(pilot).text == "has")
-        await until(pilot, lambda: prompt_of(pilot).has_focus)
-        assert state(pilot) == "asking"
-    assert session.tool.ran == []
+def question(
+    summary: str, preview: str | None = None, covers: str | None = None
+) -> ApprovalRequested:
+    return ApprovalRequested(
+        approval_id="a", item_id="i", call_id="c", tool="shell", kind="execute",
+        summary=summary, preview=preview, covers=covers,
+    )  # fmt: skip
 
 
-async def test_what_is_pasted_is_no_answer_and_goes_into_the_prompt() -> None:
-    session = Session(Runner(), "make")
-    async with session.app.run_test() as pilot:
-        await send(pilot, "go")
-        panel = await asked(pilot)
-        session.app.post_message(events.Paste("y\nand more"))
-        await until(pilot, lambda: prompt_of(pilot).text == "y\nand more")
-        assert panel.is_guarded
-        await until(pilot, lambda: prompt_of(pilot).has_focus)
-    assert session.tool.ran == []
+async def test_what_was_typed_before_the_question_is_no_answer_to_it() -> None:
+    master, slave = pty.openpty()
+    screen = Screen()
+    try:
+        os.write(master, b"y\n")
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            asking = tasks.create_task(Terminal(screen, slave).ask(question("ls")))  # type: ignore[arg-type] # as much of a file as is used
+            await screen.asked.wait()
+            os.write(master, b"n\n")
+        assert asking.result() == Answer("deny")
+    finally:
+        os.close(master)
+        os.close(slave)
 
 
-async def test_a_draft_keeps_the_focus_however_long_ago_it_was_written() -> None:
-    tool = Runner()
-    tool.gate.clear()
-    session = Session(tool, "look", "make")
-    async with session.app.run_test() as pilot:
-        await send(pilot, "go")
-        panel = await asked(pilot, "look")
-        await pilot.press("y")
-        await gone(pilot)
-        prompt_of(pilot).write("half a thought")  # by no key, so it was not written lately
-        tool.gate.set()
-        await until(pilot, lambda: panel.display and "make" in panel_text(pilot))
-        assert "or Tab from the prompt" in panel_text(pilot)
-        assert prompt_of(pilot).has_focus
-
-
-async def test_a_letter_right_after_a_dialog_over_the_question_is_no_answer() -> None:
-    session = Session(Runner(), "make")
-    async with session.app.run_test() as pilot:
-        await send(pilot, "go")
-        panel = await asked(pilot)
-        key(pilot, "f1")
-        await until(pilot, lambda: session.app.screen is not panel.screen)
-        of_long_ago(panel)
-        key(pilot, "escape")
-        await until(pilot, lambda: session.app.screen is panel.screen)
-        await pilot.press("a")
-        assert (panel.has_focus, prompt_of(pilot).text) == (True, "a")
-    assert session.tool.ran == []
-
-
-async def test_a_letter_right_after_the_terminal_was_left_is_no_answer() -> None:
-    session = Session(Runner(), "make")
-    async with session.app.run_test() as pilot:
-        await send(pilot, "go")
-        session.app.post_message(events.AppBlur())
-        panel = await questioned(pilot)
-        await until(pilot, lambda: panel.has_focus)
-        of_long_ago(panel)
-        session.app.post_message(events.AppFocus())
-        await pilot.pause()
-        await pilot.press("a")
-        assert (panel.has_focus, prompt_of(pilot).text) == (True, "a")
-    assert session.tool.ran == []
+async def test_a_terminal_that_is_gone_is_a_no() -> None:
+    master, slave = pty.openpty()
+    screen = Screen()
+    try:
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            asking = tasks.create_task(Terminal(screen, slave).ask(question("ls")))  # type: ignore[arg-type] # as much of a file as is used
+            await screen.asked.wait()
+            os.close(master)
+        assert asking.result().decision == "deny"
+    finally:
+        os.close(slave)
 
 
 @pytest.mark.parametrize(
-    ("opens", "is_left"),
-    [("ctrl+f", False), ("ctrl+r", False), ("ctrl+b", False), ("ctrl+f", True)],
+    ("asked", "expected"),
+    [
+        (question("rm \u202etxt.sh"), "rm <202E>txt.sh"),
+        (question("x", "rm \u202etxt.sh"), "rm <202E>txt.sh"),
+        (question("echo " + "-" * 300 + "; rm all"), "; rm all"),
+        (question("ls", covers="all \u202e"), "  s and a allow: all <202E>\n"),
+        (question("ls", "ls a", covers="x"), "  ls a\n  s and a allow: x\n"),
+    ],
 )
-async def test_a_question_takes_no_keys_from_what_is_searched_or_chosen(
-    opens: str, is_left: bool
+async def test_what_is_consented_to_is_seen_whole_and_as_it_is(
+    asked: ApprovalRequested, expected: str
 ) -> None:
-    tool = Runner()
-    tool.gate.clear()
-    session = Session(tool, "look", "make")
-    async with session.app.run_test(size=(120, 30)) as pilot:
-        await send(pilot, "go")
-        panel = await asked(pilot, "look")
-        await pilot.press("y")
-        await gone(pilot)
-        key(pilot, opens)
-        await until(pilot, lambda: pilot.app.focused not in (None, prompt_of(pilot)))
-        used = pilot.app.focused
-        if is_left:
-            session.app.post_message(events.AppBlur())
-            await until(pilot, lambda: pilot.app.focused is None)
-        tool.gate.set()
-        await until(pilot, lambda: panel.display and "make" in panel_text(pilot))
-        if is_left:
-            session.app.post_message(events.AppFocus())
-        await until(pilot, lambda: pilot.app.focused is used)
-        assert not panel.has_focus
-    assert tool.ran == ["look"]
-
-
-async def test_whoever_is_writing_keeps_the_focus_and_goes_to_the_question_by_a_key() -> None:
-    tool = Runner()
-    tool.gate.clear()
-    session = Session(tool, "look", "make")
-    async with session.app.run_test() as pilot:
-        await send(pilot, "go")
-        panel = await asked(pilot, "look")
-        await pilot.press("y")
-        await gone(pilot)
-        await pilot.press(*"half")
-        tool.gate.set()
-        await until(pilot, lambda: panel.display and "make" in panel_text(pilot))
-        assert "or Tab from the prompt" in panel_text(pilot)
-        await pilot.press("y")
-        assert prompt_of(pilot).text == "halfy"
-        assert tool.ran == ["look"]
-        await pilot.press("tab")
-        await until(pilot, lambda: panel.has_focus and not panel.is_guarded)
-        await pilot.press("n")
-        await answered(pilot, "the end")
-
-
-async def test_keys_that_keep_coming_keep_the_guard_up() -> None:
-    session = Session(Runner(), "make")
-    async with session.app.run_test() as pilot:
-        await send(pilot, "go")
-        panel = await questioned(pilot)
-        panel.guard = 3600
-        await until(pilot, lambda: panel.has_focus)
-        before = panel._quiet_since
-        await pilot.press("h")
-        assert panel._quiet_since > before
+    master, slave = pty.openpty()
+    screen = Screen()
+    try:
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            asking = tasks.create_task(Terminal(screen, slave).ask(asked))  # type: ignore[arg-type] # as much of a file as is used
+            await screen.asked.wait()
+            os.write(master, b"s\n")
+        assert asking.result() == Answer("approve_for_session")
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert expected in screen.text
