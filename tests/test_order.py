@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import itertools
 import re
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import cody_core.errors
+import pytest
 from support.readme import ROOT
 
 FOLDERS = ("cody_tui", "core", "tests")
@@ -64,8 +66,20 @@ def name_of(path: Path) -> str:
 
 @cache
 def trees() -> dict[str, ast.Module]:
-    python = (path for path in files(*FOLDERS) if path.suffix == ".py")
-    return {name_of(path): ast.parse(path.read_text()) for path in python}
+    """Return all that is written in Python. They are too many for each look for garbage."""
+    python = [path for path in files(*FOLDERS) if path.suffix == ".py"]
+    gc.disable()
+    try:
+        return {name_of(path): ast.parse(path.read_text()) for path in python}
+    finally:
+        gc.enable()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forgotten() -> Iterator[None]:
+    """Keep none of them for longer than the tests here."""
+    yield
+    trees.cache_clear()
 
 
 def modules() -> dict[str, ast.Module]:

@@ -57,6 +57,7 @@ class Runs:
         """
         if self._persister.mirror(run_id) is not None:
             return await self._logged(run_id)
+        was_settled = self._settled.is_set()
         try:
             stored = await self._store.get_run(run_id)
         except StoreError:
@@ -65,7 +66,7 @@ class Runs:
             return response
         if stored is not None and stored.is_terminal:
             return stored
-        return await self._logged(run_id) or await self._when_settled(stored)
+        return await self._logged(run_id) or await self._when_settled(stored, was_settled)
 
     async def _logged(self, run_id: str) -> Response | None:
         mirror = await self.mirror(run_id)
@@ -102,12 +103,13 @@ class Runs:
         return _in_order(runs)
 
     async def _known(self, thread_id: str) -> dict[str, Response]:
+        was_settled = self._settled.is_set()
         is_stored = self._persister.new_thread(thread_id) is None
         stored = await self._store.list_runs(thread_id) if is_stored else ()
         runs = {response.id: response for response in stored}
         unsaved = {response.id: response for response in self._persister.unsaved(thread_id)}
         for run in [run for run in stored if not run.is_terminal and run.id not in unsaved]:
-            found = await self._logged(run.id) or await self._when_settled(run)
+            found = await self._logged(run.id) or await self._when_settled(run, was_settled)
             runs[run.id] = found or run
         return runs | unsaved
 
@@ -120,8 +122,9 @@ class Runs:
                 async for batch in batches:
                     yield batch
             return
+        was_settled = self._settled.is_set()
         stored = await self._store.get_run(run_id)
-        if (response := await self._when_settled(stored)) is None:
+        if (response := await self._when_settled(stored, was_settled)) is None:
             raise _not_found(run_id)
         if rest := _replayed(response, after):
             yield rest
@@ -147,9 +150,12 @@ class Runs:
                 if new := [word for word in mine if word.status or word.run_id not in told]:
                     yield new
 
-    async def _when_settled(self, stored: Response | None) -> Response | None:
-        """Return a run as stored; one that a dead process left is looked at when it is ended."""
-        if stored is None or stored.is_terminal or self._settled.is_set():
+    async def _when_settled(self, stored: Response | None, was_settled: bool) -> Response | None:
+        """Return a run as stored; one that a dead process left is looked at when it is ended.
+
+        ``was_settled`` says whether it was read after all of those had been.
+        """
+        if stored is None or stored.is_terminal or was_settled:
             return stored
         await self._settled.wait()
         return await self._store.get_run(stored.id)

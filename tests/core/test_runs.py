@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from cody_core.ids import new_id
 from cody_core.reducer import ResponseReducer
 from cody_core.runs import Runs, up_to_date
 from cody_core.schema.events import START, Entry, ItemDelta, ItemStart, Payload, ResponseDone
-from cody_core.schema.response import Response
+from cody_core.schema.response import ErrorInfo, Response
 from cody_core.schema.threads import Thread
 from cody_core.stores import RunWrite
 from cody_core.stores.sqlite import SqliteStore
@@ -39,16 +39,30 @@ class CountingLog(MemoryEventLog):
 
 
 class DistantStore(SqliteStore):
-    """Counts what is asked for, and fails when it is told to."""
+    """Counts what is asked for, and fails when it is told to; it takes its time to answer."""
 
-    asked = 0
+    asked = answered = 0
     failure: StoreError | None = None
+    meanwhile: Callable[[], Awaitable[None]] | None = None
 
     async def get_run(self, run_id: str) -> Response | None:
         self.asked += 1
         if self.failure is not None:
             raise self.failure
-        return await super().get_run(run_id)
+        found = await super().get_run(run_id)
+        await self._answer()
+        return found
+
+    async def list_runs(self, thread_id: str) -> Sequence[Response]:
+        found = await super().list_runs(thread_id)
+        await self._answer()
+        return found
+
+    async def _answer(self) -> None:
+        self.answered += 1
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            await meanwhile()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,27 +157,51 @@ async def test_a_run_that_was_left_open_is_found_when_it_has_been_ended(places: 
     await places.store.save_run(RunWrite(left, "1-0", owner="dead"))
     async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
         finding = tasks.create_task(places.runs.find(RUN))
-        while not places.store.asked:
+        reading = tasks.create_task(places.runs.all_of_thread(THREAD))
+        while places.store.answered < 2:
             await asyncio.sleep(0.001)
         ended = left.model_copy(update={"status": "error", "updated_at": 3})
         await places.store.save_run(RunWrite(ended, "2-0", owner="dead"))
         assert not finding.done()
+        assert not reading.done()
         places.settled.set()
     assert finding.result() == ended == await places.store.get_run(RUN)
+    assert reading.result() == [ended]
 
 
-async def test_a_thread_is_told_of_when_what_was_left_open_in_it_has_been_ended(
-    places: Places,
+async def found(runs: Runs) -> Response | None:
+    return await runs.find(RUN)
+
+
+async def of_thread(runs: Runs) -> Response:
+    (run,) = await runs.of_thread(THREAD)
+    return run
+
+
+async def followed(runs: Runs) -> Response | None:
+    reducer = ResponseReducer()
+    async for batch in runs.follow(RUN):
+        reducer.feed(batch)
+    return reducer.response
+
+
+@pytest.mark.parametrize("look", [found, of_thread, followed])
+async def test_a_run_that_is_ended_while_it_is_read_is_read_again(
+    places: Places, look: Callable[[Runs], Awaitable[Response | None]]
 ) -> None:
     left = response(status="in_progress", finish_reason=None)
     await places.store.save_run(RunWrite(left, "1-0", owner="dead"))
-    async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
-        reading = tasks.create_task(places.runs.all_of_thread(THREAD))
-        ended = left.model_copy(update={"status": "error", "updated_at": 3})
-        await places.store.save_run(RunWrite(ended, "2-0", owner="dead"))
-        assert not reading.done()
+
+    async def put_in_order() -> None:
+        ended = left.model_copy(
+            update={"status": "error", "error": ErrorInfo(code="c", message="")}
+        )
+        await places.store.save_run(RunWrite(ended, "2-0"))
         places.settled.set()
-    assert reading.result() == [ended]
+
+    places.store.meanwhile = put_in_order
+    assert (run := await look(places.runs)) is not None
+    assert run.status == "error"
 
 
 async def test_a_run_that_nobody_knows_is_not_found(places: Places) -> None:
