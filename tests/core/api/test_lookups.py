@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from cody_core import __version__
+from cody_core import __version__, runtime
 from cody_core.providers.scripted import Say, ScriptedProvider
 from cody_core.settings import AgentSettings
 from support.redis import RedisServer
@@ -151,7 +151,10 @@ async def test_a_store_that_cannot_be_read_is_told_in_general_terms(
     assert (health.status_code, health.json()["store"]) == (200, "unavailable")
 
 
-async def test_a_log_that_is_away_is_told_of(own_redis: RedisServer) -> None:
+async def test_a_log_that_is_away_is_told_of(
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "ANSWER_SECONDS", 0.1)
     async with served(ScriptedProvider([]), redis_url=own_redis.url) as server:
         own_redis.stop()
         health = (await server.http.get("/health", timeout=30)).json()

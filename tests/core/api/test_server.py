@@ -81,7 +81,7 @@ async def test_interrupting_an_idle_server_ends_it_and_closes_listeners(tmp_path
 
 
 async def test_the_log_is_json_lines_without_secrets(tmp_path: Path) -> None:
-    variables = {"CODY_TOKEN": TOKEN, "OPENAI_API_KEY": "sk-very-secret"}
+    variables = {"CODY_TOKEN": TOKEN, "OPENAI_API_KEY": "sk-very-secret", "CODY_DEMO_DELAY": "0"}
     async with program.server(tmp_path, "--log-level", "debug", **variables) as server:
         await server.submit()
         await server.http.get("/api/v2/threads", params={"q": "private", "token": TOKEN})
