@@ -48,8 +48,11 @@ def instructions(workspace: Path, policy: Policy, today: date, guarded: Iterable
 def _agents_file(workspace: Path, guarded: Iterable[Path]) -> str:
     try:
         path = resolve(AGENTS_FILE, workspace)
+        if not path.exists():
+            return ""
         if not is_inside(path, workspace, guarded):
-            logger.warning("%s is left out: it leads out of the workspace", AGENTS_FILE)
+            where = "outside the workspace, or among Cody's own files"
+            logger.warning("%s is left out: it is %s", AGENTS_FILE, where)
             return ""
         with os.fdopen(open_regular(path, AGENTS_FILE), "rb") as file:
             data = file.read(MAX_AGENTS_BYTES + 1)

@@ -40,14 +40,15 @@ class Server:
 def serving(source_url: str, redis_url: str | None) -> Iterator[Server]:
     """Run a server whose OpenAI is that source, with nothing in its home."""
     with tempfile.TemporaryDirectory(prefix="cody-bench-") as name:
-        home = Path(name)
+        home, workspace = Path(name, "home"), Path(name, "workspace")
+        workspace.mkdir()
         command = [CODY, "serve", "--port", "0", "--log-level", "warning"]
         with subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
             text=True,
             env=_environment(home, source_url, redis_url),
-            cwd=home,
+            cwd=workspace,
         ) as process:
             assert process.stdout is not None
             try:

@@ -70,10 +70,11 @@ def test_what_is_no_file_of_the_workspace_is_left_out_and_told_of_in_the_log(
     assert message.startswith("AGENTS.md is left out: ")
 
 
-def test_without_a_workspace_nothing_is_left_out(
+def test_where_there_is_none_nothing_is_left_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert prompt(tmp_path / "nowhere").endswith("execute.")
     (tmp_path / "file").touch()
     assert prompt(tmp_path / "file").endswith("execute.")
+    assert instructions(tmp_path, "ask", date.today(), [tmp_path]).endswith("execute.")
     assert caplog.messages == []
