@@ -52,7 +52,7 @@ fix:
     uv run ruff check --fix .
     uv run ruff format .
 
-# Speed and memory beside a baseline of the same run, in four minutes: just bench --only latency
+# Speed and memory beside a baseline of the same run, in five minutes: just bench --only latency
 [group('work')]
 bench *args:
     uv run python tests/benchmarks "$@"
