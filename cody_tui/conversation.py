@@ -227,7 +227,7 @@ class Conversation:
         self._take_title(detail.thread.title)
         for run in detail.runs:
             if not run.is_terminal:
-                await self._watch(client, run.id)
+                await self._watch(client, run.id, created_at=run.created_at)
 
     async def _wait(self, client: Client) -> None:
         """Wait for a prompt, and show what others do in the thread meanwhile."""
@@ -257,7 +257,7 @@ class Conversation:
         self._take_title(detail.thread.title)
         for run in detail.runs:
             if not run.is_terminal and run.id not in self._left:
-                await self._watch(client, run.id)
+                await self._watch(client, run.id, created_at=run.created_at)
             elif self._seen.get(run.id) != run.updated_at:
                 self._show(Snapshot(run))
 
@@ -309,10 +309,10 @@ class Conversation:
             raise InvalidRequest(msg)
         return whole
 
-    async def _watch(self, client: Client, run_id: str) -> None:
+    async def _watch(self, client: Client, run_id: str, *, created_at: int | None = None) -> None:
         from cody_tui.follow import follow
 
-        self._begin()
+        self._begin(0.0 if created_at is None else max(0.0, time.time() - created_at / 1000))
         self._run_id = run_id
         try:
             if self.is_stopping:
@@ -365,9 +365,10 @@ class Conversation:
         self.title = title
         self._listener.thread_titled(title)
 
-    def _begin(self) -> None:
+    def _begin(self, seconds_ago: float = 0.0) -> None:
         if not self._is_live:
-            self._is_live, self.is_stopping, self._began = True, False, time.monotonic()
+            self._is_live, self.is_stopping = True, False
+            self._began = time.monotonic() - seconds_ago
             self._listener.conversation_changed()
 
     def _end(self) -> None:

@@ -9,11 +9,15 @@ from pathlib import Path
 
 import pytest
 from cody_core.client import Client
+from cody_core.eventlog.redis import RedisEventLog
+from cody_core.ids import new_id, now_ms
 from cody_core.runtime import open_runtime
+from cody_core.schema.events import ResponseDone
 from cody_core.schema.requests import SubmitRequest
 from cody_core.schema.threads import ThreadDetail
 from cody_core.settings import Settings
 from support.redis import RedisServer
+from support.shapes import events, started
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 from tui.conftest import MakeApp, MakeSettings
@@ -320,3 +324,19 @@ async def test_a_thread_renamed_elsewhere_has_its_new_title_here(
             await other.update_thread(thread_id, ThreadChanges(title="Bees"))
             await until(pilot, lambda: pilot.app.title == "Bees · Cody")
             assert transcript_of(pilot).is_following
+
+
+async def test_an_answer_that_others_began_says_for_how_long_it_has_been_on_its_way(
+    make_app: MakeApp, make_settings: MakeSettings, redis_server: RedisServer
+) -> None:
+    url, run_id = redis_server.url, new_id()
+    settings = make_settings(ECHO, redis_url=url)
+    async with open_runtime(settings) as other, RedisEventLog.open(url) as log:
+        thread_id = await ask(other, "hello")
+        begun = started(run_id, thread_id).model_copy(update={"created_at": now_ms() - 90_000})
+        await log.append(run_id, events(begun, run_id=run_id))
+        async with make_app(ECHO, thread_id=thread_id, redis_url=url).run_test() as pilot:
+            await until(pilot, lambda: chat(pilot).status.seconds >= 90)
+            done = ResponseDone(response_id=run_id, status="complete", finish_reason="stop")
+            await log.append(run_id, events(done, run_id=run_id))
+            await until(pilot, lambda: state(pilot) == "ready")
